@@ -1,0 +1,58 @@
+# tests/unit/test_<file>.c: one cmocka executable each, found by name, linked against the room its namesake lives in
+# (so a test of a lower room cannot lean on a higher one). tests/ref/test_*.c link compute and net. tests/golden: net.
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+get_property(rooms GLOBAL PROPERTY ENGRAFT_ROOMS)
+
+# ENGRAFT_TEST_PREFIX goes before every test's name, so that two builds can be run as one (scripts/test_all).
+set(ENGRAFT_TEST_PREFIX "" CACHE STRING "put before the name of every test, for example asan/")
+
+# Test `name` again for each instruction set below the best one (the program and
+# tests/isa_environment.c read ENGRAFT_ISA).
+function(engraft_test_isa name labels)
+  if(ENGRAFT_TEST_PREFIX)
+    return() # sanitizers: once is enough
+  endif()
+  foreach(isa scalar avx2)
+    add_test(NAME ${isa}/${name} COMMAND ${ARGN} WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
+    set_tests_properties(${isa}/${name} PROPERTIES TIMEOUT 900 LABELS "${labels}" ENVIRONMENT ENGRAFT_ISA=${isa})
+  endforeach()
+endfunction()
+
+function(engraft_test source labels)
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(${name} ${source})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_compile_definitions(${name} PRIVATE TEST_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+    TEST_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  target_link_libraries(${name} PRIVATE engraft_flags PkgConfig::CMOCKA ${ARGN})
+  add_test(NAME ${ENGRAFT_TEST_PREFIX}${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
+  set_tests_properties(${ENGRAFT_TEST_PREFIX}${name} PROPERTIES TIMEOUT 900 LABELS "${labels}")
+endfunction()
+
+file(GLOB unit_tests CONFIGURE_DEPENDS tests/unit/test_*.c)
+foreach(source ${unit_tests})
+  get_filename_component(name ${source} NAME_WE)
+  string(REPLACE "test_" "" subject ${name})
+  file(GLOB home src/*/${subject}.c src/*/${subject}.h)
+  if(NOT home)
+    message(FATAL_ERROR "tests/unit/${name}.c tests no file of src/: ${subject}.c not found")
+  endif()
+  list(GET home 0 home)
+  get_filename_component(room ${home} DIRECTORY)
+  get_filename_component(room ${room} NAME)
+  engraft_test(${source} "unit;quick" room_${room})
+endforeach()
+
+file(GLOB ref_tests CONFIGURE_DEPENDS tests/ref/test_*.c tests/golden/test_*.c)
+foreach(source ${ref_tests})
+  get_filename_component(name ${source} NAME_WE)
+  engraft_test(${source} "parity" room_net)
+  target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/isa_environment.c)
+  engraft_test_isa(${name} "parity;isa" ${name})
+endforeach()
+if(EXISTS ${CMAKE_SOURCE_DIR}/tests/cli/CMakeLists.txt)
+  add_subdirectory(tests/cli)
+endif()
+if(EXISTS ${CMAKE_SOURCE_DIR}/tests/fuzz/CMakeLists.txt)
+  add_subdirectory(tests/fuzz)
+endif()

@@ -1,0 +1,264 @@
+/* engraft: transfer learning for biomedical images. The one public header.
+ *
+ * Sections follow the user's order: status and errors, options, progress, documents, the zoo (Task A), training
+ * (Tasks B, C), evaluation and prediction, the whole study (A to E), reports, files, versions.
+ *
+ * The library never exits, never prints, never reads the environment and never touches the network. Every function
+ * that can fail returns eg_status and writes nothing to its outputs on failure. Objects are made by *_new/_open or by
+ * an eg_status function with an `eg_doc **out`, and released by the matching *_free (NULL allowed).            */
+#ifndef ENGRAFT_H
+#define ENGRAFT_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- 1. Status and errors ---------------------------------------------------------------------------------- */
+
+/* X(NAME, exit code of the program, text) */
+#define EG_STATUS_LIST(X)                                                                          \
+    X(OK, 0, "done")                                                                               \
+    X(ERR_INTERNAL, 1, "internal error")                                                           \
+    X(ERR_NO_MEMORY, 1, "out of memory")                                                           \
+    X(ERR_UNSUPPORTED, 1, "not supported")                                                         \
+    X(ERR_USAGE, 2, "usage")                                                                       \
+    X(ERR_INPUT, 3, "bad input")                                                                   \
+    X(ERR_MISMATCH, 3, "input does not fit")                                                       \
+    X(ERR_LIMIT, 3, "limit exceeded")                                                              \
+    X(ERR_NOT_FOUND, 3, "not found")                                                               \
+    X(ERR_DIVERGED, 4, "training diverged")                                                        \
+    X(ERR_IO, 5, "input/output error")                                                             \
+    X(ERR_INTERRUPTED, 130, "interrupted")
+
+typedef enum {
+#define EG_STATUS_ENUM(name, code, text) EG_##name,
+    EG_STATUS_LIST(EG_STATUS_ENUM)
+#undef EG_STATUS_ENUM
+        EG_STATUS_COUNT
+} eg_status;
+
+/* Detail of a failure; owned by the caller, never allocates. Set once, where the trouble is found. */
+typedef struct {
+    eg_status status;
+    int64_t offset; /* byte offset in the file at fault, -1 when there is none */
+    char text[640]; /* what, where, found, expected, hint; no newline at the end */
+} eg_error;
+
+/* Exit code of the program for a status (README, "Exit codes"). */
+int eg_status_exit_code(eg_status status);
+/* Short English name of a status; static storage. */
+const char *eg_status_text(eg_status status);
+
+/* ---- 2. Options: one table, many readers ------------------------------------------------------------------- */
+
+/* Commands as bits, so that an option can name the commands that take it. X(id, name, arguments, what it does) */
+#define EG_COMMAND_LIST(X)                                                                         \
+    X(MODELS, "models", "[NAME]", "list the networks: parameters, multiply-adds, accuracy, time")  \
+    X(TRAIN, "train", "DIR", "fine-tune, train a head on frozen features, or train from scratch")  \
+    X(EVAL, "eval", "RUN DIR", "score a run on the test images of DIR, with intervals")            \
+    X(PREDICT, "predict", "RUN IMAGE...", "class probabilities of images")                         \
+    X(FEATURES, "features", "DIR", "pooled features of every image into an .npz")                  \
+    X(STUDY, "study", "DIR", "the whole assignment, tasks A to E, into one report")                \
+    X(REPORT, "report", "STUDY", "write the HTML report of a study again")                         \
+    X(INSPECT, "inspect", "FILE", "what is in a weights file, an image or a run; executes nothing") \
+    X(VERSION, "version", "", "versions, processor and kernels in use")
+
+typedef enum {
+#define EG_COMMAND_ENUM(id, name, args, help) EG_COMMAND_##id,
+    EG_COMMAND_LIST(EG_COMMAND_ENUM)
+#undef EG_COMMAND_ENUM
+        EG_COMMAND_COUNT
+} eg_command;
+
+typedef enum {
+    EG_OPTION_FLAG,  /* bool; --name sets, --no-name clears */
+    EG_OPTION_INT,   /* int64_t */
+    EG_OPTION_REAL,  /* double */
+    EG_OPTION_TEXT,  /* const char *, NULL when not given */
+    EG_OPTION_CHOICE /* const char *, one of `choices` */
+} eg_option_type;
+
+typedef struct {
+    const char *name;      /* long name without dashes, the canonical one */
+    char letter;           /* short name, or 0 */
+    const char *aliases;   /* further long names, "a,b", or NULL */
+    eg_option_type type;
+    size_t offset;         /* of the field in eg_options */
+    const char *fallback;  /* default as text; NULL: not set */
+    double min, max;       /* range of INT and REAL, inclusive */
+    const char *choices;   /* "a|b|c" for CHOICE, else NULL */
+    const char *unit;      /* for the help, or NULL */
+    uint32_t commands;     /* bit set of 1u << eg_command */
+    const char *help;
+} eg_option;
+
+/* Every option of every command, resolved. Text fields are borrowed: they must outlive the call they are given to.
+ * A field "auto" (or 0 where said) is resolved per run and written to config.json as what it became.            */
+typedef struct {
+    /* data */
+    const char *val_by;        /* patient | image: what is kept whole when validation is made from train */
+    double val_share;          /* share of train used for validation, when the tree has no val split */
+    const char *patients;      /* auto | none | kermany | prefix : how file names give patients */
+    bool skip_bad;             /* leave out images that cannot be read, after naming them */
+    const char *preprocessing; /* auto | weights | squash | crop */
+    int64_t img_size;          /* pixels a side; 0 = of the weights */
+    /* network */
+    const char *model;         /* one name (train, features) */
+    const char *models;        /* "a,b" (study) */
+    const char *mode;          /* finetune | frozen | scratch */
+    const char *modes;         /* "finetune,frozen" (study) */
+    const char *weights;       /* FILE, or MODEL=FILE; several joined with '\n' by the parser */
+    const char *bn;            /* auto | frozen | stats | train */
+    const char *dtype;         /* auto | f32 | bf16 */
+    double dropout;            /* rate before the last layer; negative = the network's own */
+    /* recipe */
+    int64_t epochs;
+    int64_t batch_size;
+    const char *opt;           /* sgd | adamw */
+    double lr, momentum, weight_decay;
+    const char *sched;         /* constant | step | cosine | onecycle */
+    double warmup_epochs, min_lr;
+    int64_t step_size;         /* epochs between steps of `step` */
+    double gamma;              /* factor of a step */
+    const char *class_weights; /* auto | none | balanced */
+    double label_smoothing;
+    int64_t patience;          /* epochs without a better validation loss before stopping; 0 = never */
+    double clip_grad;          /* global gradient norm limit; 0 = none */
+    const char *head;          /* lbfgs | recipe (frozen mode) */
+    double C;                  /* inverse L2 penalty of the exact head */
+    /* augmentation (training images only) */
+    const char *augment;       /* auto | none | light */
+    double crop_min;           /* smallest area of the random resized crop, share of the image */
+    double flip;               /* probability of a left-right flip */
+    double jitter;             /* brightness and contrast factors in [1-j, 1+j] */
+    /* running */
+    int64_t seed;
+    int64_t threads;           /* compute threads; 0 = all processors allowed to the process */
+    int64_t workers;           /* decoding threads; 0 = automatic */
+    const char *out;           /* directory or file written */
+    bool overwrite;            /* allow an existing run directory to be replaced */
+    const char *resume;        /* run directory to continue, or NULL */
+    /* models, inspect, version, report, predict, eval */
+    bool measure, verify, kernels;
+    const char *sort;          /* column of the models table */
+    const char *lang;          /* en | zh-TW */
+    const char *split;         /* eval: test | val | train */
+    /* output */
+    bool json, quiet, verbose;
+} eg_options;
+
+/* The table; `*n` gets its length. Static storage. */
+const eg_option *eg_option_table(size_t *n);
+/* Name, arguments and help of a command; static storage. */
+const char *eg_command_name(eg_command command);
+const char *eg_command_arguments(eg_command command);
+const char *eg_command_help(eg_command command);
+/* Set every field of `o` to its default. */
+void eg_options_init(eg_options *o);
+/* Set one option from text (strict: no trailing junk, inside the range). `value` is borrowed, except that it is
+ * parsed at once for INT, REAL, FLAG and CHOICE. Returns EG_ERR_USAGE with one line naming option and range.   */
+eg_status eg_options_set(eg_options *o, const eg_option *option, const char *value, eg_error *err);
+/* The option that `name` (canonical, or an alias; '_' counts as '-') means for `command`, or NULL. */
+const eg_option *eg_option_find(const char *name, eg_command command);
+
+/* ---- 3. Progress ------------------------------------------------------------------------------------------- */
+
+typedef enum { EG_PROGRESS_NOTE, EG_PROGRESS_STEP, EG_PROGRESS_EPOCH, EG_PROGRESS_SCAN } eg_progress_kind;
+
+typedef struct {
+    eg_progress_kind kind;
+    const char *stage;           /* "train", "validate", "features", "test", "decode" ... */
+    const char *text;            /* NOTE: a line for the log, else NULL */
+    int64_t epoch, n_epochs;     /* 1-based */
+    int64_t step, n_steps;       /* 1-based; images for SCAN */
+    double loss, mean_loss;      /* STEP: now and mean of the epoch; EPOCH: of train */
+    double accuracy;             /* EPOCH: of train */
+    double val_loss, val_accuracy, val_auc; /* EPOCH; NaN when undefined */
+    double images_per_second, lr;
+    double data_wait_seconds;    /* time the compute waited for images, this epoch */
+    double eta_seconds;          /* for the whole stage */
+} eg_progress;
+
+/* How a long call reports and is stopped. All fields may be zero. */
+typedef struct {
+    void (*progress)(void *context, const eg_progress *p); /* called on the caller's thread */
+    void *context;
+    const volatile sig_atomic_t *stop; /* non-zero: stop at the next step boundary with EG_ERR_INTERRUPTED */
+} eg_events;
+
+/* ---- 4. Documents: what every command returns -------------------------------------------------------------- */
+
+typedef struct eg_doc eg_doc; /* an immutable JSON document with a kind: "models", "train", "metrics", ... */
+
+void eg_doc_free(eg_doc *doc);
+/* Static name of what the document is; decides how eg_report_terminal draws it. */
+const char *eg_doc_kind(const eg_doc *doc);
+/* The JSON text, UTF-8, newline at the end; owned by the caller, release with eg_text_free. NULL: no memory. */
+char *eg_doc_json(const eg_doc *doc);
+/* A number in the document by path, e.g. "runs.0.test.accuracy". EG_ERR_NOT_FOUND when absent or null. */
+eg_status eg_doc_number(double *value, const eg_doc *doc, const char *path, eg_error *err);
+void eg_text_free(char *text);
+
+/* ---- 5. The zoo: Task A ------------------------------------------------------------------------------------ */
+
+/* List of networks (kind "models"): a JSON array of {name, family, parameters, multiply_adds, imagenet_top1,
+ * imagenet_top5, weights, weights_sha256, file_bytes, img_size, resize, interpolation}, or one of them by `name`
+ * (NULL = all). With o->measure also {measured_ms_per_image, measured_train_images_per_second, peak_bytes}. */
+eg_status eg_models(eg_doc **out, const char *name, const eg_options *o, const eg_events *ev, eg_error *err);
+
+/* ---- 6. Training: Tasks B and C ---------------------------------------------------------------------------- */
+
+/* Train o->model on the class folders of `dir` and write a run directory at o->out (kind "train": the run's summary,
+ * as in study.json "runs"). The test split, when there is one, is scored once, after training. On EG_ERR_INTERRUPTED
+ * and EG_ERR_DIVERGED the last good checkpoint stays and err->text says how to go on.                         */
+eg_status eg_train(eg_doc **out, const char *dir, const eg_options *o, const eg_events *ev, eg_error *err);
+/* Pooled features of every image of `dir` into the .npz file o->out (kind "features": counts). */
+eg_status eg_features(eg_doc **out, const char *dir, const eg_options *o, const eg_events *ev, eg_error *err);
+
+/* ---- 7. Evaluation and prediction -------------------------------------------------------------------------- */
+
+/* Score the run in directory `run` on split o->split of `dir` (kind "metrics"). */
+eg_status eg_eval(eg_doc **out, const char *run, const char *dir, const eg_options *o, const eg_events *ev,
+                  eg_error *err);
+/* Class probabilities of `n` image files (kind "predictions"). */
+eg_status eg_predict(eg_doc **out, const char *run, const char *const *images, size_t n, const eg_options *o,
+                     const eg_events *ev, eg_error *err);
+
+/* ---- 8. The study: Tasks A to E ---------------------------------------------------------------------------- */
+
+/* Every model x mode on `dir` into the directory o->out: study.json and runs/<model>-<mode>/ (kind "study"). */
+eg_status eg_study(eg_doc **out, const char *dir, const eg_options *o, const eg_events *ev, eg_error *err);
+/* Read STUDY/study.json back. */
+eg_status eg_study_load(eg_doc **out, const char *study_dir, eg_error *err);
+
+/* ---- 9. Reports -------------------------------------------------------------------------------------------- */
+
+/* A document as terminal text, at most `columns` wide, with ANSI colour when `colour`. Release with eg_text_free. */
+eg_status eg_report_terminal(char **out, const eg_doc *doc, int columns, bool colour, eg_error *err);
+/* A study (or a single run) as one self-contained HTML file at `path`; language "en" or "zh-TW". */
+eg_status eg_report_html(const char *path, const eg_doc *study, const char *lang, eg_error *err);
+
+/* ---- 10. Files --------------------------------------------------------------------------------------------- */
+
+/* What is in the file (kind "inspect"): weights container, pickle globals, tensors; image size; or a run. Executes
+ * nothing. With o->verify every byte is read and every checksum compared.                                     */
+eg_status eg_inspect(eg_doc **out, const char *path, const eg_options *o, eg_error *err);
+
+/* ---- 11. Versions and the processor ------------------------------------------------------------------------ */
+
+/* Versions, processor, instruction set in use (kind "version"); with o->kernels the kernel table. */
+eg_status eg_version(eg_doc **out, const eg_options *o, eg_error *err);
+/* Cap the kernels at an instruction set: "scalar", "avx2", "avx512". Call before anything else, once. */
+eg_status eg_isa_limit(const char *isa, eg_error *err);
+/* Number of threads for compute; 0 = as many as the process may use. Call before anything else, once. */
+void eg_threads_set(int n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,81 @@
+/* Numbers from text, strictly: the whole text or nothing, the C locale whatever the program has
+ * set.
+ *
+ * The grammar is checked here first; strtod alone would also take blanks, hexadecimal, "inf" and
+ * "nan". */
+#include "base/base.h"
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
+
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+/* Sign, digits, at most one unit letter; every step checked for overflow. */
+bool eg_parse_int(int64_t *out, const char *text) {
+    if (text == NULL) return false;
+    bool negative = *text == '-';
+    if (*text == '-' || *text == '+') text++;
+    if (!is_digit(*text)) return false;
+    int64_t value = 0; /* kept negative: INT64_MIN has no positive twin */
+    for (; is_digit(*text); text++) {
+        if (__builtin_mul_overflow(value, 10, &value)) return false;
+        if (__builtin_sub_overflow(value, *text - '0', &value)) return false;
+    }
+    int64_t unit = 1;
+    switch (*text) {
+    case 'k':
+    case 'K':
+        unit = (int64_t)1 << 10;
+        break;
+    case 'm':
+    case 'M':
+        unit = (int64_t)1 << 20;
+        break;
+    case 'g':
+    case 'G':
+        unit = (int64_t)1 << 30;
+        break;
+    default:
+        break;
+    }
+    if (unit != 1) text++;
+    if (*text != 0) return false;
+    if (__builtin_mul_overflow(value, unit, &value)) return false;
+    if (!negative && __builtin_sub_overflow(0, value, &value)) return false;
+    *out = value;
+    return true;
+}
+
+/* sign? (digits [. digits?] | . digits) ([eE] sign? digits)? */
+static bool is_real(const char *p) {
+    if (*p == '-' || *p == '+') p++;
+    bool digits = is_digit(*p);
+    while (is_digit(*p)) p++;
+    if (*p == '.') {
+        p++;
+        digits = digits || is_digit(*p);
+        while (is_digit(*p)) p++;
+    }
+    if (!digits) return false;
+    if (*p == 'e' || *p == 'E') {
+        p++;
+        if (*p == '-' || *p == '+') p++;
+        if (!is_digit(*p)) return false;
+        while (is_digit(*p)) p++;
+    }
+    return *p == 0;
+}
+
+/* Underflow to zero is taken, overflow to infinity is not. */
+bool eg_parse_real(double *out, const char *text) {
+    if (text == NULL || !is_real(text)) return false;
+    locale_t c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (c_locale == (locale_t)0) return false;
+    double value = strtod_l(text, NULL, c_locale);
+    freelocale(c_locale);
+    if (!isfinite(value)) return false;
+    *out = value;
+    return true;
+}

@@ -1,0 +1,125 @@
+/* Door of the codec room: bytes <-> structs. Every reader here faces hostile input: closed allow-lists, checked
+ * arithmetic, limits before allocation, errors with a byte offset; every one has a fuzz target. Files are recognised
+ * by content, never by extension.                                                                              */
+#ifndef EG_CODEC_H
+#define EG_CODEC_H
+
+#include "base/base.h"
+#include <jansson.h>
+
+/* ---- JSON documents (json_doc.c) ---- */
+
+struct eg_doc {
+    json_t *root;
+    const char *kind; /* static storage */
+};
+/* Takes over one reference of `root` (also on failure). NULL: no memory, or root NULL. */
+eg_doc *eg_doc_new(json_t *root, const char *kind);
+/* Parse a JSON file, at most 256 MiB, duplicate keys rejected. The caller owns *out (json_decref). */
+eg_status eg_json_read(json_t **out, const char *path, eg_error *err);
+eg_status eg_json_parse(json_t **out, const char *text, size_t size, eg_error *err);
+/* Crash-safe write: indented, keys in insertion order, reals with 10 significant digits, NaN as null. */
+eg_status eg_json_write(const char *path, const json_t *root, eg_error *err);
+/* The same text in memory (eg_free); NULL: no memory. compact: one line. */
+char *eg_json_text(const json_t *root, bool compact);
+/* json_real, or json_null for NaN and infinities. */
+json_t *eg_json_real(double value);
+
+/* ---- images ---- */
+
+typedef struct {
+    int width, height, channels; /* pixels; channels 1 or 3 */
+    uint8_t *pixels;             /* (H,W,C) 8 bit, eg_free */
+} eg_image;
+void eg_image_free(eg_image *image); /* frees pixels and clears the struct; NULL allowed */
+
+typedef struct {
+    size_t max_file_bytes; /* default 256 MiB */
+    size_t max_pixels;     /* default 89,478,485 (Pillow's warning value) */
+} eg_image_limits;
+#define EG_IMAGE_LIMITS_DEFAULT ((eg_image_limits){(size_t)256 << 20, 89478485})
+
+/* JPEG or PNG by magic bytes. JPEG: exact (libjpeg-turbo ISLOW, fancy upsampling, as Pillow reads it), gray stays one
+ * channel, YCbCr to RGB, CMYK as Pillow's convert("RGB"). PNG: 8 bit; of 16 bit the high byte; palette expanded;
+ * alpha dropped as PIL convert("RGB"). A truncated or corrupt stream is an error: "unexpected end of JPEG data".
+ * Errors: EG_ERR_INPUT with offset, EG_ERR_LIMIT, EG_ERR_NOT_FOUND, EG_ERR_IO; text begins with the path.     */
+eg_status eg_image_read(eg_image *out, const char *path, const eg_image_limits *limits, eg_error *err);
+eg_status eg_image_decode(eg_image *out, const void *data, size_t size, const eg_image_limits *limits, eg_error *err);
+/* Width, height and channels from the header only. */
+eg_status eg_image_probe(int *width, int *height, int *channels, const char *path, eg_error *err);
+/* For tests, phantoms and reports: encode as PNG (8 bit gray or RGB) into `out`. */
+eg_status eg_png_encode(eg_buffer *out, const eg_image *image, eg_error *err);
+
+/* ---- tensors of weights files ---- */
+
+typedef enum {
+    EG_DTYPE_F32, EG_DTYPE_F64, EG_DTYPE_F16, EG_DTYPE_BF16,
+    EG_DTYPE_I64, EG_DTYPE_I32, EG_DTYPE_I16, EG_DTYPE_I8, EG_DTYPE_U8, EG_DTYPE_BOOL,
+    EG_DTYPE_COUNT
+} eg_dtype;
+size_t eg_dtype_bytes(eg_dtype dtype);
+const char *eg_dtype_name(eg_dtype dtype); /* safetensors' names: "F32", "I64", ... */
+
+#define EG_MAX_DIMS 8
+typedef struct {
+    const char *name;
+    eg_dtype dtype;
+    int n_dims;
+    int64_t dims[EG_MAX_DIMS];
+    const void *data; /* contiguous, row-major, little endian; borrowed from the state dict */
+    size_t n_bytes;
+} eg_tensor;
+
+/* An ordered list of named tensors as read from one file; owns everything its tensors point at. */
+typedef struct eg_state_dict eg_state_dict;
+void eg_state_dict_free(eg_state_dict *sd);
+size_t eg_state_dict_count(const eg_state_dict *sd);
+const eg_tensor *eg_state_dict_at(const eg_state_dict *sd, size_t i);
+const eg_tensor *eg_state_dict_find(const eg_state_dict *sd, const char *name); /* NULL: absent */
+const char *eg_state_dict_metadata(const eg_state_dict *sd, const char *key);   /* safetensors __metadata__; NULL */
+const char *eg_state_dict_container(const eg_state_dict *sd); /* "torch zip", "torch legacy", "safetensors" */
+size_t eg_state_dict_n_globals(const eg_state_dict *sd);      /* pickle globals seen, "module.name" */
+const char *eg_state_dict_global(const eg_state_dict *sd, size_t i);
+/* What was unwrapped on the way, for the log: "took 'state_dict' of {...}; stripped 'module.'"; NULL: nothing. */
+const char *eg_state_dict_note(const eg_state_dict *sd);
+
+/* Read any weights file (torch zip, torch legacy, safetensors), dispatched on content; CRCs of a zip are verified.
+ * Nested dicts {'state_dict'|'model'|...: {...}} are unwrapped when exactly one fits, `module.` is stripped.
+ * Errors: EG_ERR_INPUT with the byte offset ("pickle global os.system at byte 27 is not allowed: ..."), EG_ERR_LIMIT,
+ * EG_ERR_NOT_FOUND, EG_ERR_IO; text begins with the path.                                                   */
+eg_status eg_weights_read(eg_state_dict **out, const char *path, eg_error *err);
+eg_status eg_weights_decode(eg_state_dict **out, const void *data, size_t size, eg_error *err); /* copies what it keeps */
+/* Globals of the pickle of a weights file, also of one that eg_weights_read refuses: for inspect. `globals` gets a JSON
+ * array of {"name", "offset", "allowed"}; `container` a static name. Executes nothing.                       */
+eg_status eg_weights_scan(json_t **globals, const char **container, const char *path, eg_error *err);
+
+typedef struct {
+    const char *key, *value;
+} eg_text_pair;
+/* Crash-safe safetensors file: order of the format (dtype alignment descending, then name), header padded with spaces
+ * to 64 bytes, `__metadata__` in the order given plus "engraft.sha256" of the data bytes. Byte-reproducible.   */
+eg_status eg_safetensors_write(const char *path, const eg_tensor *tensors, size_t n, const eg_text_pair *metadata,
+                               size_t n_metadata, eg_error *err);
+/* Any floating or integer tensor to f32; false when the dtype has none (BOOL). `out` has one float an element. */
+bool eg_tensor_to_f32(float *out, const eg_tensor *t);
+size_t eg_tensor_count(const eg_tensor *t); /* number of elements; 1 for a scalar */
+
+/* ---- NumPy (npy.c, npz.c) ---- */
+
+typedef struct {
+    const char *name;    /* member without ".npy" */
+    const char *descr;   /* NumPy dtype: "<f4", "<i8", "|u1", "<U12" */
+    int n_dims;
+    int64_t dims[EG_MAX_DIMS];
+    const void *data;    /* C order */
+    size_t n_bytes;
+} eg_npy_array;
+typedef struct eg_npz eg_npz;
+/* Read an .npz (stored or deflated members) through libzip, with the limits of formats.md 1.7. */
+eg_status eg_npz_read(eg_npz **out, const char *path, eg_error *err);
+const eg_npy_array *eg_npz_find(const eg_npz *npz, const char *name); /* NULL: absent */
+void eg_npz_free(eg_npz *npz);
+/* Write an uncompressed .npz that numpy.load(allow_pickle=False) reads; crash-safe; byte-reproducible (fixed dates). */
+eg_status eg_npz_write(const char *path, const eg_npy_array *arrays, size_t n, eg_error *err);
+
+#endif

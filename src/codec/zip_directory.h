@@ -1,0 +1,47 @@
+/* Directory of a zip archive in memory, checked before anything is believed. Private to the codec
+ * room. */
+#ifndef EG_CODEC_ZIP_DIRECTORY_H
+#define EG_CODEC_ZIP_DIRECTORY_H
+
+#include "codec/codec.h"
+
+#define EG_ZIP_MAX_MEMBERS 100000
+
+typedef struct {
+    const char *name;     /* whole name, NUL at the end, no NUL inside */
+    size_t header_offset; /* of the local header in the file */
+    size_t offset;        /* of the data in the file */
+    size_t end;           /* behind the data and its descriptor */
+    const uint8_t *data;  /* stored or deflated bytes, borrowed from the file */
+    size_t packed_bytes;  /* in the file */
+    size_t n_bytes;       /* unpacked; equal to packed_bytes when stored */
+    uint32_t crc;         /* CRC32 of the unpacked bytes, as the directory says */
+    bool deflated;
+} eg_zip_member;
+
+typedef struct {
+    eg_zip_member *members; /* in the order of the directory */
+    size_t n;
+    const eg_zip_member **by_name; /* sorted */
+    size_t unpacked_bytes;         /* sum of n_bytes */
+    eg_arena *arena;
+} eg_zip_directory;
+
+/* Read and check the directory of the archive `data` (borrowed for the life of *out). Refuses:
+ * members that overlap, lie outside or behind the directory, are named twice or dangerously, are
+ * encrypted, whose local header disagrees with the directory; a comment or anything else behind the
+ * end record. No data byte is read. EG_ERR_INPUT, EG_ERR_LIMIT. */
+eg_status eg_codec_zip_open(eg_zip_directory **out, const uint8_t *data, size_t size,
+                            eg_error *err);
+void eg_codec_zip_close(eg_zip_directory *zip);
+const eg_zip_member *eg_codec_zip_find(const eg_zip_directory *zip, const char *name);
+/* CRC32 of every member; the first that is wrong is named. Large archives are checked by all
+ * threads. */
+eg_status eg_codec_zip_verify(const eg_zip_directory *zip, eg_error *err);
+/* Bytes of one member. *block: heap block that holds them, owned by the caller, or NULL when *bytes
+ * points into the file (stored members). A deflated member is checked against its CRC on the
+ * way. */
+eg_status eg_codec_zip_unpack(const uint8_t **bytes, void **block, const eg_zip_member *member,
+                              eg_error *err);
+
+#endif

@@ -1,0 +1,63 @@
+/* Which copy of the kernels runs: one table an instruction set, each total, chosen once from what the processor and the
+ * operating system can do, capped on request. The choice is visible in `engraft version --kernels`.             */
+#include "compute/backend.h"
+#include <string.h>
+
+#define DECLARE_ALL(isa)                                                                           \
+    EG_KERNEL_LIST(DECLARE_##isa)
+#define DECLARE_SCALAR(name, params) void eg_kern_##name##_scalar params;
+#define DECLARE_AVX2(name, params)   void eg_kern_##name##_avx2 params;
+#define DECLARE_AVX512(name, params) void eg_kern_##name##_avx512 params;
+DECLARE_ALL(SCALAR)
+DECLARE_ALL(AVX2)
+DECLARE_ALL(AVX512)
+
+#define MEMBER_SCALAR(name, params) .name = eg_kern_##name##_scalar,
+#define MEMBER_AVX2(name, params)   .name = eg_kern_##name##_avx2,
+#define MEMBER_AVX512(name, params) .name = eg_kern_##name##_avx512,
+static const eg_kernels tables[EG_ISA_COUNT] = {
+    [EG_ISA_SCALAR] = {EG_KERNEL_LIST(MEMBER_SCALAR)},
+    [EG_ISA_AVX2] = {EG_KERNEL_LIST(MEMBER_AVX2)},
+    [EG_ISA_AVX512] = {EG_KERNEL_LIST(MEMBER_AVX512)},
+};
+static const char *const names[EG_ISA_COUNT] = {"scalar", "avx2", "avx512"};
+
+/* the cap; EG_ISA_COUNT = none. Set before the first kernel call (engraft.h, eg_isa_limit). */
+static eg_isa cap = EG_ISA_COUNT;
+
+const char *eg_isa_name(eg_isa isa) {
+    return isa < EG_ISA_COUNT ? names[isa] : "unknown";
+}
+
+/* __builtin_cpu_supports reads CPUID and XGETBV: an AVX-512 bit without the system's support counts as absent */
+eg_isa eg_isa_best(void) {
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        return EG_ISA_AVX512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return EG_ISA_AVX2;
+    return EG_ISA_SCALAR;
+}
+
+eg_isa eg_isa_now(void) {
+    eg_isa best = eg_isa_best();
+    return cap < best ? cap : best;
+}
+
+eg_status eg_isa_cap(const char *name, eg_error *err) {
+    for (int i = 0; i < EG_ISA_COUNT; i++)
+        if (strcmp(name, names[i]) == 0) {
+            cap = (eg_isa)i;
+            eg_compute_backend_cap(cap);
+            return EG_OK;
+        }
+    return eg_fail(err, EG_ERR_USAGE, "instruction set '%s': expected scalar, avx2 or avx512", name);
+}
+
+const eg_kernels *eg_kernels_of(eg_isa isa) {
+    return isa < EG_ISA_COUNT && isa <= eg_isa_best() ? &tables[isa] : NULL;
+}
+
+const eg_kernels *eg_kernels_get(void) {
+    return &tables[eg_isa_now()];
+}

@@ -1,0 +1,105 @@
+/* Opens every image once, on all threads, and lists those that cannot be decoded, so that a run
+ * is refused before it starts and not in its third epoch. Decodes fully (a truncated JPEG has a
+ * sound header); keeps no pixel. The list has the order of the indices, whatever thread found
+ * what. Read dataset.c first. */
+#include "data/dataset.h"
+
+#include <string.h>
+
+/* Images between two reports: about a tenth of a second of work. */
+#define CHUNK 64
+
+typedef struct {
+    const eg_dataset *ds;
+    const uint32_t *indices;   /* of this chunk */
+    char *reasons[CHUNK];      /* NULL: sound */
+    eg_status failures[CHUNK]; /* what ends the whole check; EG_OK: nothing */
+} chunk;
+
+/* Without the path in front, which the list gives separately. */
+static const char *reason_in(const char *text, const char *path) {
+    size_t n = strlen(path);
+    return strncmp(text, path, n) == 0 && strncmp(text + n, ": ", 2) == 0 ? text + n + 2 : text;
+}
+
+/* One image; writes to place i only, so the result does not depend on the threads. */
+static void check_one(void *context, int i) {
+    chunk *c = context;
+    eg_error err = {0};
+    eg_image image = {0};
+    char *path = eg_path_join(c->ds->root, c->ds->samples[c->indices[i]].file);
+    c->reasons[i] = NULL;
+    c->failures[i] = path ? EG_OK : EG_ERR_NO_MEMORY;
+    if (!path) return;
+    eg_status status = eg_image_read(&image, path, &EG_IMAGE_LIMITS_DEFAULT, &err);
+    eg_image_free(&image);
+    if (status == EG_ERR_NO_MEMORY || status == EG_ERR_INTERNAL) {
+        c->failures[i] = status; // our trouble, not the file's
+    } else if (status != EG_OK) {
+        c->reasons[i] = eg_strdup(reason_in(err.text, path));
+        if (!c->reasons[i]) c->failures[i] = EG_ERR_NO_MEMORY;
+    }
+    eg_free(path);
+}
+
+/* Move the findings of a chunk into the list; frees the reasons in any case. */
+static eg_status collect(json_t *list, chunk *c, size_t n, eg_error *err) {
+    eg_status status = EG_OK;
+    for (size_t i = 0; i < n; i++) {
+        const char *file = c->ds->samples[c->indices[i]].file;
+        if (status == EG_OK && c->failures[i] != EG_OK)
+            status = eg_fail(err, c->failures[i], "%s/%s: %s while checking", c->ds->root, file,
+                             eg_status_text(c->failures[i]));
+        if (c->reasons[i] && status == EG_OK) {
+            json_t *item = json_object();
+            json_t *name = json_string(file); // valid UTF-8: the scan saw to it
+            json_t *reason = json_string(c->reasons[i]);
+            if (!reason) reason = json_string("cannot be decoded"); // a reason with odd bytes
+            if (json_object_set_new(item, "file", name) != 0 ||
+                json_object_set_new(item, "reason", reason) != 0 ||
+                json_array_append(list, item) != 0)
+                status = eg_fail(err, EG_ERR_NO_MEMORY, "%s: out of memory", c->ds->root);
+            json_decref(item);
+        }
+        eg_free(c->reasons[i]);
+    }
+    return status;
+}
+
+/* On the caller's thread, between two chunks. */
+static void report(const eg_events *ev, size_t done, size_t n, double start) {
+    if (!ev || !ev->progress) return;
+    double seconds = eg_time_now() - start;
+    double speed = seconds > 0 ? (double)done / seconds : 0;
+    eg_progress p = {.kind = EG_PROGRESS_SCAN,
+                     .stage = "decode",
+                     .step = (int64_t)done,
+                     .n_steps = (int64_t)n,
+                     .images_per_second = speed,
+                     .eta_seconds = speed > 0 ? (double)(n - done) / speed : 0};
+    ev->progress(ev->context, &p);
+}
+
+eg_status eg_dataset_check(json_t **bad, const eg_dataset *ds, const uint32_t *indices, size_t n,
+                           const eg_events *ev, eg_error *err) {
+    json_t *list = json_array();
+    if (!list) return eg_fail(err, EG_ERR_NO_MEMORY, "%s: out of memory", ds->root);
+    double start = eg_time_now();
+    eg_status status = EG_OK;
+    chunk c = {.ds = ds};
+    for (size_t done = 0; done < n && status == EG_OK;) {
+        size_t count = n - done < CHUNK ? n - done : CHUNK;
+        c.indices = indices + done;
+        eg_pool_run(check_one, &c, (int)count);
+        status = collect(list, &c, count, err);
+        done += count;
+        if (status == EG_OK) report(ev, done, n, start);
+        if (status == EG_OK && ev && ev->stop && *ev->stop)
+            status = eg_fail(err, EG_ERR_INTERRUPTED, "interrupted while checking images");
+    }
+    if (status == EG_OK)
+        *bad = list;
+    else
+        json_decref(list);
+    return status;
+}

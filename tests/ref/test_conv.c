@@ -1,0 +1,209 @@
+/* Dense convolution (forward with every epilogue, data gradient, weight gradient) and matrix product of the backend in this
+ * build, against the definition in double. Shapes: the kinds the networks use, small, with odd sides and TensorFlow's
+ * one-sided padding. Tolerance: 1e-5 of the sum of magnitudes of the terms.                                     */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "compute/compute.h"
+
+typedef struct {
+    float *src, *dst, *weights, *bias, *dsrc, *dweights, *dbias, *residual;
+    size_t n_src, n_dst, n_weights;
+} tensors;
+
+static const eg_conv_shape shapes[] = {
+    /* N H W C K P Q R stride before after groups */
+    {2, 8, 8, 16, 32, 8, 8, 1, 1, 0, 0, 1},  {1, 9, 7, 3, 16, 5, 4, 3, 2, 1, 1, 1},
+    {2, 14, 14, 24, 40, 14, 14, 3, 1, 1, 1, 1}, {1, 15, 15, 8, 16, 7, 7, 3, 2, 0, 0, 1},
+    {2, 16, 16, 3, 32, 8, 8, 3, 2, 0, 1, 1}, {1, 21, 21, 3, 64, 11, 11, 7, 2, 3, 3, 1},
+    {3, 7, 7, 33, 17, 4, 4, 1, 2, 0, 0, 1},  {1, 6, 6, 32, 64, 6, 6, 3, 1, 1, 1, 4},
+};
+
+static float *fill(size_t n, uint32_t stream) {
+    float *p = eg_malloc(n * sizeof *p);
+    assert_non_null(p);
+    eg_random r = eg_random_make(11, stream, 0, 0);
+    for (size_t i = 0; i < n; i++) p[i] = (float)eg_random_normal(&r);
+    return p;
+}
+
+static tensors make(const eg_conv_shape *s) {
+    tensors t = {.n_src = (size_t)(s->N * s->H * s->W * s->C),
+                 .n_dst = (size_t)(s->N * s->P * s->Q * s->K),
+                 .n_weights = (size_t)(s->K * s->C / s->groups * s->R * s->R)};
+    t.src = fill(t.n_src, 1);
+    t.dst = fill(t.n_dst, 2);
+    t.weights = fill(t.n_weights, 3);
+    t.bias = fill((size_t)s->K, 4);
+    t.residual = fill(t.n_dst, 5);
+    t.dsrc = fill(t.n_src, 6);
+    t.dweights = fill(t.n_weights, 7);
+    t.dbias = fill((size_t)s->K, 8);
+    return t;
+}
+
+static void drop(tensors *t) {
+    float *all[] = {t->src, t->dst, t->weights, t->bias, t->dsrc, t->dweights, t->dbias, t->residual};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) eg_free(all[i]);
+}
+
+/* call `each` for every (source, weight, output) triple that is multiplied */
+static void triples(const eg_conv_shape *s, void (*each)(void *, size_t, size_t, size_t), void *context) {
+    int D = s->C / s->groups, E = s->K / s->groups;
+    for (int n = 0; n < s->N; n++)
+        for (int p = 0; p < s->P; p++)
+            for (int q = 0; q < s->Q; q++)
+                for (int k = 0; k < s->K; k++)
+                    for (int c = 0; c < D; c++)
+                        for (int r = 0; r < s->R; r++)
+                            for (int u = 0; u < s->R; u++) {
+                                int h = p * s->stride - s->pad_before + r, w = q * s->stride - s->pad_before + u;
+                                if (h < 0 || h >= s->H || w < 0 || w >= s->W) continue;
+                                size_t x = (size_t)(((n * s->H + h) * s->W + w) * s->C + k / E * D + c);
+                                size_t v = (size_t)(((k * D + c) * s->R + r) * s->R + u);
+                                each(context, x, v, (size_t)(((n * s->P + p) * s->Q + q) * s->K + k));
+                            }
+}
+
+typedef struct {
+    const tensors *t;
+    double *sum, *magnitude;
+    int pass;
+} oracle;
+
+static void add_term(void *context, size_t x, size_t w, size_t y) {
+    oracle *o = context;
+    double a, b;
+    size_t at;
+    if (o->pass == EG_CONV_FORWARD) {
+        a = (double)o->t->src[x], b = (double)o->t->weights[w], at = y;
+    } else if (o->pass == EG_CONV_BACKWARD_DATA) {
+        a = (double)o->t->dst[y], b = (double)o->t->weights[w], at = x;
+    } else {
+        a = (double)o->t->src[x], b = (double)o->t->dst[y], at = w;
+    }
+    o->sum[at] += a * b;
+    o->magnitude[at] += fabs(a * b);
+}
+
+static void compare(const float *got, const double *want, const double *magnitude, size_t n, const char *what) {
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs((double)got[i] - want[i]) <= 1e-5 * (magnitude[i] + 1)))
+            fail_msg("%s[%zu]: got %.9g, expected %.9g", what, i, (double)got[i], want[i]);
+}
+
+static double act_of(double v, int act) {
+    if (act == EG_KACT_RELU) return v > 0 ? v : 0;
+    if (act == EG_KACT_RELU6) return v < 0 ? 0 : v > 6 ? 6 : v;
+    if (act == EG_KACT_SILU) return v / (1 + exp(-v));
+    if (act == EG_KACT_SIGMOID) return 1 / (1 + exp(-v));
+    if (act == EG_KACT_HARDSWISH) return v * fmin(fmax(v + 3, 0), 6) / 6;
+    return v;
+}
+
+static void run_forward(const eg_conv_shape *s, tensors *t, const oracle *o, int act, bool add) {
+    eg_error err;
+    eg_conv *c = NULL;
+    eg_conv_epilogue e = {.bias = true, .add = add, .act = act};
+    if (eg_conv_new(&c, s, EG_CONV_FORWARD, &e, &err) != EG_OK) fail_msg("%s", err.text);
+    void *packed = eg_malloc(eg_conv_packed_bytes(c)), *scratch = eg_malloc(eg_conv_scratch_bytes(c) + 64);
+    float *y = eg_malloc(t->n_dst * sizeof *y);
+    double *want = eg_malloc(t->n_dst * sizeof *want);
+    memcpy(y, t->residual, t->n_dst * sizeof *y);
+    assert_int_equal(eg_conv_pack(c, packed, t->weights, &err), EG_OK);
+    assert_int_equal(eg_conv_forward(c, y, t->src, packed, t->bias, scratch, &err), EG_OK);
+    for (size_t i = 0; i < t->n_dst; i++)
+        want[i] = act_of(o->sum[i] + (double)t->bias[i % (size_t)s->K] + (add ? (double)t->residual[i] : 0), act);
+    compare(y, want, o->magnitude, t->n_dst, "forward");
+    eg_conv_free(c);
+    eg_free(packed);
+    eg_free(scratch);
+    eg_free(y);
+    eg_free(want);
+}
+
+static void run_backward(const eg_conv_shape *s, tensors *t, const oracle *o, eg_conv_pass pass) {
+    eg_error err;
+    eg_conv *c = NULL;
+    eg_conv_epilogue e = {.bias = true};
+    if (eg_conv_new(&c, s, pass, &e, &err) != EG_OK) fail_msg("%s", err.text);
+    void *packed = eg_malloc(eg_conv_packed_bytes(c)), *scratch = eg_malloc(eg_conv_scratch_bytes(c) + 64);
+    if (pass == EG_CONV_BACKWARD_DATA) {
+        assert_int_equal(eg_conv_pack(c, packed, t->weights, &err), EG_OK);
+        assert_int_equal(eg_conv_backward_data(c, t->dsrc, t->dst, packed, scratch, &err), EG_OK);
+        compare(t->dsrc, o->sum, o->magnitude, t->n_src, "data gradient");
+    } else {
+        assert_int_equal(eg_conv_backward_weights(c, t->dweights, t->dbias, t->src, t->dst, packed, scratch, &err),
+                         EG_OK);
+        compare(t->dweights, o->sum, o->magnitude, t->n_weights, "weight gradient");
+        for (int k = 0; k < s->K; k++) {
+            double sum = 0, magnitude = 0;
+            for (size_t i = (size_t)k; i < t->n_dst; i += (size_t)s->K) {
+                sum += (double)t->dst[i];
+                magnitude += fabs((double)t->dst[i]);
+            }
+            compare(t->dbias + k, &sum, &magnitude, 1, "bias gradient");
+        }
+    }
+    eg_conv_free(c);
+    eg_free(packed);
+    eg_free(scratch);
+}
+
+static void test_convolution(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const eg_conv_shape *s = &shapes[i];
+        tensors t = make(s);
+        for (int pass = EG_CONV_FORWARD; pass <= EG_CONV_BACKWARD_WEIGHTS; pass++) {
+            size_t n = pass == EG_CONV_FORWARD ? t.n_dst : pass == EG_CONV_BACKWARD_DATA ? t.n_src : t.n_weights;
+            oracle o = {&t, eg_calloc(n, sizeof(double)), eg_calloc(n, sizeof(double)), pass};
+            triples(s, add_term, &o);
+            if (pass == EG_CONV_FORWARD) {
+                for (int act = EG_KACT_NONE; act <= EG_KACT_HARDSWISH; act++) run_forward(s, &t, &o, act, act % 2);
+                run_forward(s, &t, &o, EG_KACT_RELU, true);
+                run_forward(s, &t, &o, EG_KACT_NONE, true);
+            } else {
+                run_backward(s, &t, &o, (eg_conv_pass)pass);
+            }
+            eg_free(o.sum);
+            eg_free(o.magnitude);
+        }
+        drop(&t);
+    }
+}
+
+static void test_matrix_product(void **state) {
+    (void)state;
+    const int m = 5, n = 7, k = 33;
+    float *a = fill((size_t)(m * k), 1), *b = fill((size_t)(k * n), 2), *start = fill((size_t)(m * n), 3), c[35];
+    for (int mode = 0; mode < 8; mode++) {
+        bool ta = mode & 1, tb = mode & 2, acc = mode & 4;
+        eg_error err;
+        memcpy(c, start, sizeof c);
+        assert_int_equal(eg_gemm(c, a, b, m, n, k, ta, tb, acc, &err), EG_OK);
+        for (int i = 0; i < m; i++)
+            for (int j = 0; j < n; j++) {
+                double sum = acc ? (double)start[i * n + j] : 0, magnitude = 1;
+                for (int d = 0; d < k; d++) {
+                    double p = (double)(ta ? a[d * m + i] : a[i * k + d]) * (double)(tb ? b[j * k + d] : b[d * n + j]);
+                    sum += p;
+                    magnitude += fabs(p);
+                }
+                compare(&c[i * n + j], &sum, &magnitude, 1, "product");
+            }
+    }
+    eg_free(a);
+    eg_free(b);
+    eg_free(start);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolution), cmocka_unit_test(test_matrix_product)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,155 @@
+/* Options to settings: what "auto" becomes in each mode, what is refused, and config.json back to
+ * the same settings. */
+#include "study/run.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define WEIGHTS TEST_BINARY_DIR "/test_settings.pth"
+
+static int make_weights(void **state) {
+    (void)state;
+    eg_part part = {"abc", 3};
+    return eg_file_write_atomic(WEIGHTS, &part, 1, NULL) == EG_OK ? 0 : -1;
+}
+
+static eg_settings resolve(const eg_options *o, const char *model, const char *mode) {
+    eg_settings s;
+    eg_error err = {0};
+    if (eg_study_settings_resolve(&s, o, model, mode, &err) != EG_OK) fail_msg("%s", err.text);
+    return s;
+}
+
+static void auto_values(void **state) {
+    (void)state;
+    eg_options o;
+    eg_options_init(&o);
+    o.weights = WEIGHTS;
+    eg_settings s = resolve(&o, "resnet18", "finetune");
+    assert_true(s.live && !s.lbfgs && s.augmented);
+    assert_int_equal(s.bn, EG_BN_TRAIN);
+    assert_true(s.o.lr == 5e-4);
+    assert_string_equal(s.o.class_weights, "balanced");
+    assert_true(s.augment.crop_min == 0.25 && s.augment.flip == 0.5 && s.augment.jitter == 0.3);
+    /* SHA-256 of "abc", FIPS 180-2 */
+    assert_memory_equal(s.weights_sha256, "ba7816bf8f01cfea", 16);
+    eg_study_settings_free(&s);
+
+    s = resolve(&o, "resnet18", "frozen");
+    assert_true(!s.live && s.lbfgs && !s.augmented);
+    assert_int_equal(s.bn, EG_BN_FROZEN);
+    assert_string_equal(s.o.class_weights, "none");
+    eg_study_settings_free(&s);
+
+    s = resolve(&o, "small_cnn", "scratch");
+    assert_null(s.o.weights);
+    assert_true(s.o.lr == 1e-3);
+    assert_string_equal(s.weights_sha256, "");
+    eg_study_settings_free(&s);
+}
+
+/* moving statistics in frozen mode need the trunk in every epoch, so no exact head */
+static void frozen_with_moving_statistics(void **state) {
+    (void)state;
+    eg_options o;
+    eg_options_init(&o);
+    o.weights = WEIGHTS;
+    o.bn = "train";
+    eg_settings s = resolve(&o, "resnet18", "frozen");
+    assert_true(s.live && !s.lbfgs);
+    assert_int_equal(s.bn, EG_BN_TRAIN);
+    eg_study_settings_free(&s);
+}
+
+static void refused(const eg_options *o, const char *model, const char *mode, eg_status status,
+                    const char *text) {
+    eg_settings s;
+    eg_error err = {0};
+    assert_int_equal(eg_study_settings_resolve(&s, o, model, mode, &err), status);
+    if (!strstr(err.text, text)) fail_msg("\"%s\" does not say \"%s\"", err.text, text);
+}
+
+static void refusals(void **state) {
+    (void)state;
+    eg_options o;
+    eg_options_init(&o);
+    refused(&o, "resnet18", "finetune", EG_ERR_NOT_FOUND, "--weights resnet18=FILE");
+    refused(&o, "small_cnn", "finetune", EG_ERR_USAGE, "--mode scratch");
+    refused(&o, "resnet1", "finetune", EG_ERR_USAGE, "resnet18");
+    refused(&o, NULL, "finetune", EG_ERR_USAGE, "--model");
+    refused(&o, "resnet18", "thawed", EG_ERR_USAGE, "--mode thawed");
+    o.weights = TEST_BINARY_DIR "/no_such_file.pth";
+    refused(&o, "resnet18", "finetune", EG_ERR_NOT_FOUND, "no_such_file.pth");
+    o.bn = "frozen";
+    refused(&o, "small_cnn", "scratch", EG_ERR_USAGE, "--bn");
+    o.bn = "auto";
+    o.dtype = "bf16";
+    refused(&o, "small_cnn", "scratch", EG_ERR_UNSUPPORTED, "f32");
+}
+
+static void config_round_trip(void **state) {
+    (void)state;
+    eg_options o;
+    eg_options_init(&o);
+    o.weights = WEIGHTS;
+    o.lr = 0.00123;
+    o.epochs = 9;
+    o.opt = "sgd";
+    o.skip_bad = true;
+    o.preprocessing = "squash";
+    o.img_size = 96;
+    eg_settings a = resolve(&o, "efficientnet_b0", "finetune"), b;
+    json_t *json = eg_study_settings_json(&a);
+    assert_non_null(json);
+    assert_null(json_object_get(json, "out"));
+    assert_null(json_object_get(json, "workers"));
+    eg_error err = {0};
+    if (eg_study_settings_read(&b, json, &err) != EG_OK) fail_msg("%s", err.text);
+    json_t *again = eg_study_settings_json(&b);
+    assert_true(json_equal(json, again));
+    assert_true(b.arch == a.arch && b.mode == a.mode && b.live == a.live && b.bn == a.bn);
+    assert_memory_equal(&a.preprocess, &b.preprocess, sizeof a.preprocess);
+    assert_true(b.o.lr == 0.00123 && b.o.epochs == 9 && b.o.skip_bad);
+    json_decref(again);
+    /* a wrong type is named */
+    json_object_set_new(json, "epochs", json_string("nine"));
+    eg_study_settings_free(&b);
+    assert_int_equal(eg_study_settings_read(&b, json, &err), EG_ERR_INPUT);
+    assert_non_null(strstr(err.text, "settings.epochs"));
+    json_decref(json);
+    eg_study_settings_free(&a);
+}
+
+static void presets(void **state) {
+    (void)state;
+    eg_preprocess p, back;
+    eg_error err = {0};
+    const eg_arch_info *arch = eg_arch_find("resnet50");
+    assert_int_equal(eg_study_preset(&p, arch, "auto", 0, &err), EG_OK);
+    assert_int_equal(p.crop, arch->img_size);
+    assert_int_equal(p.resize, arch->resize);
+    json_t *json = eg_study_preset_json(&p);
+    assert_int_equal(eg_study_preset_parse(&back, json, &err), EG_OK);
+    assert_memory_equal(&p, &back, sizeof p);
+    json_object_set_new(json, "crop", json_integer(0));
+    assert_int_equal(eg_study_preset_parse(&back, json, &err), EG_ERR_INPUT);
+    json_decref(json);
+    /* another size keeps the share of the shorter side */
+    assert_int_equal(eg_study_preset(&p, arch, "weights", arch->img_size / 2, &err), EG_OK);
+    assert_int_equal(p.resize, arch->resize / 2);
+    assert_int_equal(eg_study_preset(&p, arch, "crop", 64, &err), EG_OK);
+    assert_true(p.fit == EG_FIT_CROP && p.resize == 64 && p.crop == 64);
+    assert_int_equal(eg_study_preset(&p, arch, "stretch", 0, &err), EG_ERR_USAGE);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(auto_values), cmocka_unit_test(frozen_with_moving_statistics),
+        cmocka_unit_test(refusals),    cmocka_unit_test(config_round_trip),
+        cmocka_unit_test(presets),
+    };
+    return cmocka_run_group_tests(tests, make_weights, NULL);
+}
