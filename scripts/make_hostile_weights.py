@@ -179,7 +179,7 @@ def opcodes():
                        ("setitems_odd", b"}(K\1u"), ("key_list", b"}]K\1s"), ("key_float", b"}G" + bytes(8) + b"K\1s"),
                        ("get_missing", b"h\5"), ("put_nothing", b"q\0"), ("reduce_mark", glob("torch", "Size") + b"(R"),
                        ("binpersid_int", b"K\1Q"), ("text_not_utf8", text(b"\xff\xfe")),
-                       ("appends_mark_eaten", b"](K\1" b"ee"), ("build_dict", b"}}b"), ("build_list", b"]}b")]:
+                       ("appends_mark_eaten", b"](K\1" b"ee"), ("build_dict", b"}" + text("w") + tensor() + b"s}b"), ("build_list", b"]}b")]:
         add("n_stack_%s.pth" % name, zipped(PROTO + body + STOP))
     add("n_proto_0.pth", zipped(b"}" + STOP))
     add("n_proto_3.pth", zipped(b"\x80\x03" + GOOD[2:]))

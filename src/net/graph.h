@@ -97,6 +97,11 @@ int eg_graph_flatten(eg_graph *g, int x);
 int eg_graph_dropout(eg_graph *g, int x, float rate);
 int eg_graph_linear(eg_graph *g, int x, const char *name, int K, bool is_head);
 
+/* Build the whole graph of an architecture into `g` (empty before); on failure everything is given back. */
+struct eg_arch;
+eg_status eg_graph_make(eg_graph *g, const struct eg_arch *arch, int n_classes, int side, eg_error *err);
+void eg_graph_free(eg_graph *g); /* nodes, tensors, names; clears `g` */
+
 /* ---- architectures (arch_*.c): build the graph of one table entry ---- */
 
 typedef struct eg_arch {
@@ -113,6 +118,8 @@ const eg_arch *eg_arch_efficientnet(size_t *n);
 const eg_arch *eg_arch_efficientnet_lite(size_t *n);
 const eg_arch *eg_arch_small_cnn(size_t *n);
 const eg_arch *eg_arch_entry(const eg_arch_info *info); /* back from the public part */
+/* eg_network_new for a table entry of one's own, which must outlive the network (tests). */
+eg_status eg_network_of(eg_network **out, const eg_arch *arch, int n_classes, int side, eg_error *err);
 
 /* ---- fusion (fuse.c) ---- */
 /* Build `out` from `g` with bn + drop_path + add + act chains merged. Shares tensors and names. */

@@ -98,7 +98,7 @@ typedef struct {
     int batch;            /* N, the largest */
     eg_bn_mode bn;        /* TRAIN only */
     bool stochastic;      /* TRAIN: dropout and stochastic depth on */
-    double dropout;       /* rate before the head; negative = the network's own */
+    double dropout;       /* rate of dropout layers; negative = the network's own */
     uint64_t seed;        /* of dropout and stochastic depth */
     bool features_only;   /* PREDICT: stop at the last linear layer's input */
 } eg_plan_options;
@@ -170,6 +170,6 @@ double eg_schedule_lr(const eg_schedule *s, int64_t step);
 
 /* What this build and machine run on: fills JSON for `version`. */
 json_t *eg_net_backend_json(bool kernels);
-void eg_net_isa_limit(const char *isa);
+eg_status eg_net_isa_limit(const char *isa, eg_error *err);
 
 #endif

@@ -232,8 +232,8 @@ static void other_network(void **state) {
     refused(to, written(draft_of(from, false)), &err);
     assert_null(strstr(err.text, "missing"));
     assert_null(strstr(err.text, "shape"));
-    assert_non_null(strstr(err.text, "unexpected 90 (features.2.2.block.0.0.weight, "));
-    assert_non_null(strstr(err.text, "- is this a efficientnet_lite1 file?"));
+    assert_non_null(strstr(err.text, "unexpected 90 (features.2.2.block."));
+    assert_non_null(strstr(err.text, "- is this an efficientnet_lite1 file?"));
     eg_network_free(to);
     eg_network_free(from);
 }

@@ -10,7 +10,7 @@
 
 #include "study_tree.h"
 
-#define ROOT    TEST_BINARY_DIR "/test_frozen"
+#define ROOT    TEST_BINARY_DIR "/trees/frozen"
 #define DATA    ROOT "/data"
 #define WEIGHTS ROOT "/resnet18.safetensors"
 

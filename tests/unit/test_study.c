@@ -10,7 +10,7 @@
 
 #include "study_tree.h"
 
-#define ROOT    TEST_BINARY_DIR "/test_study"
+#define ROOT    TEST_BINARY_DIR "/trees/study"
 #define DATA    ROOT "/data"
 #define WEIGHTS ROOT "/resnet18.safetensors"
 

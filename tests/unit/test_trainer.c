@@ -11,7 +11,7 @@
 
 #include "study_tree.h"
 
-#define ROOT TEST_BINARY_DIR "/test_trainer"
+#define ROOT TEST_BINARY_DIR "/trees/trainer"
 #define DATA ROOT "/data"
 
 static eg_options base_options(const char *out) {

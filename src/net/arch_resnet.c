@@ -1,0 +1,110 @@
+/* ResNet (He et al. 2015, arXiv:1512.03385) as in torchvision: "V1.5", the stride of a bottleneck sits on its 3x3
+ * convolution. Names, order and shapes are those of torchvision's state dicts (tests/data/arch). Weights, accuracies
+ * and preprocessing: torchvision's weight metadata; IMAGENET1K_V2 came with a longer recipe and resize 232.     */
+#include "net/graph.h"
+#include <stdio.h>
+
+enum { NAME = 64, PREFIX = 32 };
+
+typedef struct {
+    bool bottleneck; /* 1x1, 3x3, 1x1 (output 4 times as wide) instead of 3x3, 3x3 */
+    int blocks[4];   /* a stage */
+} resnet_table;
+
+static const float EPSILON = 1e-5f, MOMENTUM = 0.1f;
+
+/* convolution without bias and its batch norm: "<prefix>conv<i>", "<prefix>bn<i>" */
+static int conv_bn(eg_graph *g, int x, const char *prefix, int i, int K, int kernel, int stride) {
+    char name[NAME];
+    snprintf(name, sizeof name, "%sconv%d", prefix, i);
+    x = eg_graph_conv(g, x, name, K, kernel, stride, kernel / 2, 1, false);
+    snprintf(name, sizeof name, "%sbn%d", prefix, i);
+    return eg_graph_bn(g, x, name, EPSILON, MOMENTUM);
+}
+
+static int downsample(eg_graph *g, int x, const char *prefix, int K, int stride) {
+    char name[NAME];
+    snprintf(name, sizeof name, "%sdownsample.0", prefix);
+    x = eg_graph_conv(g, x, name, K, 1, stride, 0, 1, false);
+    snprintf(name, sizeof name, "%sdownsample.1", prefix);
+    return eg_graph_bn(g, x, name, EPSILON, MOMENTUM);
+}
+
+/* The main branch is built before the shortcut because the state dict has it first. */
+static int block(eg_graph *g, int x, const char *prefix, const resnet_table *t, int width,
+                 int stride) {
+    int K = t->bottleneck ? 4 * width : width, y;
+    if (t->bottleneck) {
+        y = eg_graph_act(g, conv_bn(g, x, prefix, 1, width, 1, 1), EG_ACT_RELU);
+        y = eg_graph_act(g, conv_bn(g, y, prefix, 2, width, 3, stride), EG_ACT_RELU);
+        y = conv_bn(g, y, prefix, 3, K, 1, 1);
+    } else {
+        y = eg_graph_act(g, conv_bn(g, x, prefix, 1, width, 3, stride), EG_ACT_RELU);
+        y = conv_bn(g, y, prefix, 2, K, 3, 1);
+    }
+    if (g->status != EG_OK) return 0;
+    bool same = stride == 1 && g->nodes[x].C == K;
+    int shortcut = same ? x : downsample(g, x, prefix, K, stride);
+    return eg_graph_act(g, eg_graph_add(g, y, shortcut), EG_ACT_RELU);
+}
+
+static eg_status build(eg_graph *g, const eg_arch *arch, int n_classes, int side) {
+    const resnet_table *t = arch->table;
+    g->init = EG_INIT_RESNET;
+    int x = eg_graph_input(g, side, side, 3);
+    x = eg_graph_act(g, conv_bn(g, x, "", 1, 64, 7, 2), EG_ACT_RELU);
+    x = eg_graph_max_pool(g, x, 3, 2, 1);
+    for (int stage = 0; stage < 4; stage++)
+        for (int i = 0; i < t->blocks[stage]; i++) {
+            char prefix[PREFIX];
+            snprintf(prefix, sizeof prefix, "layer%d.%d.", stage + 1, i);
+            x = block(g, x, prefix, t, 64 << stage, stage > 0 && i == 0 ? 2 : 1);
+        }
+    eg_graph_linear(g, eg_graph_mean_pool(g, x), "fc", n_classes, true);
+    return g->status;
+}
+
+#define BASE_URL    "https://download.pytorch.org/models/"
+#define IMAGENET    .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}
+#define FILE_(name) .weights_file = name, .weights_url = BASE_URL name
+#define V1          .weights = "IMAGENET1K_V1", .img_size = 224, .resize = 256, IMAGENET
+#define V2          .weights = "IMAGENET1K_V2", .img_size = 224, .resize = 232, IMAGENET
+
+/* SHA-256: the whole one where it was published, else the eight digits in the file's name. */
+static const eg_arch entries[] = {
+    {{"resnet18", "ResNet", "residual network of 18 layers, blocks of two 3x3 convolutions", 69.758,
+      89.078, FILE_("resnet18-f37072fd.pth"),
+      .weights_sha256 = "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
+      .file_bytes = 46830571, V1},
+     build,
+     &(const resnet_table){false, {2, 2, 2, 2}},
+     NULL},
+    {{"resnet34", "ResNet", "residual network of 34 layers, blocks of two 3x3 convolutions", 73.314,
+      91.420, FILE_("resnet34-b627a593.pth"), .weights_sha256 = "b627a593", .file_bytes = 87319819,
+      V1},
+     build,
+     &(const resnet_table){false, {3, 4, 6, 3}},
+     NULL},
+    {{"resnet50", "ResNet", "residual network of 50 layers, bottleneck blocks (1x1, 3x3, 1x1)",
+      80.858, 95.434, FILE_("resnet50-11ad3fa6.pth"),
+      .weights_sha256 = "11ad3fa62ca79e40addfd354a8ec4b7c75143b3038b8d2a807fbc68deab379ca",
+      .file_bytes = 102540417, V2},
+     build,
+     &(const resnet_table){true, {3, 4, 6, 3}},
+     NULL},
+    {{"resnet101", "ResNet", "residual network of 101 layers, bottleneck blocks", 81.886, 95.780,
+      FILE_("resnet101-cd907fc2.pth"), .weights_sha256 = "cd907fc2", .file_bytes = 178814045, V2},
+     build,
+     &(const resnet_table){true, {3, 4, 23, 3}},
+     NULL},
+    {{"resnet152", "ResNet", "residual network of 152 layers, bottleneck blocks", 82.284, 96.002,
+      FILE_("resnet152-f82ba261.pth"), .weights_sha256 = "f82ba261", .file_bytes = 241669177, V2},
+     build,
+     &(const resnet_table){true, {3, 8, 36, 3}},
+     NULL},
+};
+
+const eg_arch *eg_arch_resnet(size_t *n) {
+    *n = sizeof entries / sizeof *entries;
+    return entries;
+}

@@ -1,0 +1,136 @@
+/* Private to the net room: how a plan runs a graph. A plan is a list of steps (one a fused node, or, in prediction, a
+ * convolution with the batch norm folded into it), each with buffers in one arena. Time runs 0 .. n-1 forward, n the
+ * loss, then 2n-i for the backward pass of step i; a buffer lives from its first to its last use, and memplan.c lets
+ * buffers that never live together share bytes. Read first: graph.h; read next: plan.c, ops.c.                  */
+#ifndef EG_EXEC_H
+#define EG_EXEC_H
+
+#include "compute/compute.h"
+#include "net/graph.h"
+
+/* ---- memory plan (memplan.c) ---- */
+
+typedef struct {
+    size_t bytes, offset; /* offset is set by the solve; 64-byte aligned */
+    int first, last;      /* times of first and last use, inclusive */
+} eg_mem_buffer;
+typedef struct {
+    eg_mem_buffer *buffers;
+    int n, capacity;
+    bool failed;
+} eg_memplan;
+/* Returns the buffer's number, -1 when bytes is 0; on lack of memory sets `failed`. */
+int eg_memplan_add(eg_memplan *m, size_t bytes, int first, int last);
+/* Offsets such that buffers alive at the same time do not overlap; *total gets the arena's size. Largest first, each at
+ * the lowest place that is free for its whole life (greedy by size; Pisarchyk & Lee 2020).                     */
+eg_status eg_memplan_solve(eg_memplan *m, size_t *total, eg_error *err);
+void eg_memplan_free(eg_memplan *m);
+
+/* ---- steps ---- */
+
+typedef struct eg_step eg_step;
+typedef struct eg_op eg_op;
+
+/* One op's code (op_<name>.c). All hooks may rely on shapes having been checked by the graph builder. */
+struct eg_op {
+    const char *name;
+    /* Fill the step's needs (below) and make primitives; called once, in order of steps. */
+    eg_status (*prepare)(eg_plan *plan, eg_step *step, eg_error *err);
+    eg_status (*forward)(eg_plan *plan, eg_step *step, eg_error *err);
+    /* NULL: has no gradient (input). Gradients of the output are summed into dy[0] by the plan unless takes_two. */
+    eg_status (*backward)(eg_plan *plan, eg_step *step, eg_error *err);
+    /* PREDICT: bring weights into their constant buffer; NULL: uses none. */
+    eg_status (*refresh)(eg_plan *plan, eg_step *step, eg_error *err);
+    void (*release)(eg_step *step); /* primitives; NULL: none */
+};
+
+enum { EG_MAX_DY = 4 };
+struct eg_step {
+    const eg_op *op;
+    const eg_node *node;   /* whose value this step makes */
+    const eg_node *conv;   /* folded prediction: the convolution absorbed into `node`, else NULL */
+    int n_inputs;
+    int input[EG_NODE_MAX_INPUTS]; /* step numbers */
+    int index;             /* own number */
+    void *state;           /* the op's primitives */
+
+    /* needs, filled by prepare */
+    bool keep_x, keep_y;   /* backward reads input 0 / the output */
+    bool takes_two;        /* backward sums two gradients itself */
+    bool dx_in_place[EG_NODE_MAX_INPUTS]; /* the gradient of input k is left in dy[0]'s buffer */
+    bool y_in_residual;    /* forward adds into input 1's buffer where its life allows */
+    size_t saved_bytes;    /* from forward to backward */
+    size_t constant_bytes; /* for the plan's life (folded weights) */
+    size_t forward_bytes, backward_bytes; /* work space of one pass */
+
+    /* set by the plan */
+    bool has_backward;     /* some parameter here or below needs a gradient */
+    bool needs_dx[EG_NODE_MAX_INPUTS];
+    int y, saved, constant, forward_work, backward_work; /* buffer numbers, -1 = none */
+    int dy[EG_MAX_DY], n_dy;           /* gradient contributions, in the order they are written */
+    int dx[EG_NODE_MAX_INPUTS];        /* where the gradient of input k goes; -1 = not wanted */
+};
+
+struct eg_plan {
+    eg_plan_options options;
+    eg_network *net;
+    eg_step *steps;
+    int n_steps;
+    eg_memplan memory;
+    uint8_t *arena;
+    size_t arena_bytes;
+    bool owns_arena, fresh;  /* fresh: constants are folded */
+    int n;                   /* samples of the present forward: batch, or the tail's */
+    uint64_t step_key;       /* keys dropout */
+    int input_step, feature_step, logit_step;
+    eg_plan *tail;           /* plan for another, smaller n on the same arena; TRAIN only */
+    eg_plan *active;         /* this, or tail: what the last forward ran on */
+};
+
+/* ---- what ops use ---- */
+
+static inline void *eg_plan_at(const eg_plan *plan, int buffer) {
+    return buffer < 0 ? NULL : plan->arena + plan->memory.buffers[buffer].offset;
+}
+static inline float *eg_step_y(const eg_plan *plan, const eg_step *s) {
+    return eg_plan_at(plan, s->y);
+}
+static inline const float *eg_step_x(const eg_plan *plan, const eg_step *s, int k) {
+    return eg_plan_at(plan, plan->steps[s->input[k]].y);
+}
+/* the node that made input k: shape of the input */
+static inline const eg_node *eg_step_from(const eg_plan *plan, const eg_step *s, int k) {
+    return plan->steps[s->input[k]].node;
+}
+static inline eg_net_tensor *eg_step_tensor(const eg_plan *plan, const eg_node *node, int k) {
+    return node->tensor[k] < 0 ? NULL : &plan->net->graph.tensors[node->tensor[k]];
+}
+static inline size_t eg_step_rows(const eg_plan *plan, const eg_node *node) {
+    return (size_t)plan->options.batch * (size_t)node->H * (size_t)node->W;
+}
+static inline size_t eg_step_count(const eg_plan *plan, const eg_node *node) {
+    return eg_step_rows(plan, node) * (size_t)node->C;
+}
+static inline size_t eg_align64(size_t n) {
+    return (n + 63) & ~(size_t)63;
+}
+
+/* Parallel spans: fn(context, begin, end) over [0, n) in a fixed number of pieces of whole multiples of `grain`. */
+typedef void (*eg_span_fn)(void *context, size_t begin, size_t end);
+void eg_span_run(eg_span_fn fn, void *context, size_t n, size_t grain);
+
+/* Which op runs a node (ops.c), and the one for a folded convolution. */
+const eg_op *eg_op_of(eg_op_kind kind);
+extern const eg_op eg_op_input, eg_op_conv, eg_op_dwconv, eg_op_bn, eg_op_act, eg_op_add, eg_op_drop_path, eg_op_se,
+    eg_op_max_pool, eg_op_mean_pool, eg_op_flatten, eg_op_dropout, eg_op_linear, eg_op_folded;
+
+/* Shape of a conv node's primitive for the plan's batch. */
+eg_conv_shape eg_conv_shape_of(const eg_plan *plan, const eg_node *node, const eg_node *from);
+/* Per-sample drop-path factors (0 or 1 / (1 - rate)) of this forward; node's number keys the stream. */
+void eg_drop_path_factors(float *factor, const eg_plan *plan, const eg_step *s, int n);
+
+/* Softmax cross-entropy with class weights and smoothing (loss.c): gradient of the mean into dlogits (n, K). */
+void eg_loss_softmax(eg_loss_result *out, float *dlogits, const float *logits, const int32_t *labels, size_t n, int K,
+                     const eg_loss_options *o);
+
+#endif

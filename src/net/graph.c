@@ -1,0 +1,283 @@
+/* The graph builder: one call a module, shapes inferred on the way, tensors declared under torchvision's names in the
+ * order of the calls. A failed call sets g->status once and the rest of the build does nothing, so an architecture
+ * file reads like the network and checks nothing. Allocates no tensor data (network.c) and merges nothing (fuse.c).
+ * Read first: graph.h.                                                                                         */
+#include "net/graph.h"
+#include <string.h>
+
+/* ---- growing ---- */
+
+static int fail_memory(eg_graph *g) {
+    g->status = eg_fail(&g->error, EG_ERR_NO_MEMORY, "network: out of memory");
+    return 0;
+}
+
+/* Room for one more item in a list of `size`-byte items; capacities double. */
+static bool grow(void **items, int *capacity, int n, size_t size) {
+    if (n < *capacity) return true;
+    int wanted = *capacity ? 2 * *capacity : 64;
+    void *more = eg_realloc(*items, (size_t)*capacity * size, (size_t)wanted * size);
+    if (!more) return false;
+    *items = more;
+    *capacity = wanted;
+    return true;
+}
+
+static int add_node(eg_graph *g, const eg_node *node) {
+    void *nodes = g->nodes;
+    if (!grow(&nodes, &g->capacity, g->n_nodes, sizeof *g->nodes)) return fail_memory(g);
+    g->nodes = nodes;
+    g->nodes[g->n_nodes] = *node;
+    if (!(g->nodes[g->n_nodes].name = eg_arena_strdup(g->arena, node->name, strlen(node->name))))
+        return fail_memory(g);
+    return g->n_nodes++;
+}
+
+/* A node of one input that keeps the input's shape; callers change what differs. */
+static eg_node from(const eg_graph *g, eg_op_kind op, const char *name, int x) {
+    eg_node node = {.op = op, .name = name, .n_inputs = 1, .input = {x}};
+    node.H = g->nodes[x].H;
+    node.W = g->nodes[x].W;
+    node.C = g->nodes[x].C;
+    node.groups = 1;
+    for (int i = 0; i < EG_NODE_MAX_TENSORS; i++) node.tensor[i] = -1;
+    return node;
+}
+
+typedef struct {
+    int n_dims;
+    int64_t dims[4];
+} shape;
+
+/* Declare tensor "<module>.<part>"; -1 on failure. */
+static int declare(eg_graph *g, eg_tensor_role role, const char *module, const char *part, shape s,
+                   bool is_head) {
+    if (g->status != EG_OK) return -1;
+    void *tensors = g->tensors;
+    if (!grow(&tensors, &g->tensor_capacity, g->n_tensors, sizeof *g->tensors)) {
+        fail_memory(g);
+        return -1;
+    }
+    g->tensors = tensors;
+    size_t n_module = strlen(module), n_part = strlen(part);
+    char *name = eg_arena_get(g->arena, n_module + n_part + 2);
+    if (!name) {
+        fail_memory(g);
+        return -1;
+    }
+    memcpy(name, module, n_module);
+    name[n_module] = '.';
+    memcpy(name + n_module + 1, part, n_part + 1);
+    eg_net_tensor t = {.name = name, .role = role, .n_dims = s.n_dims, .count = 1};
+    for (int i = 0; i < s.n_dims; i++) {
+        t.dims[i] = s.dims[i];
+        t.count *= (size_t)s.dims[i]; /* sides and widths are bounded: no overflow */
+    }
+    t.is_head = is_head;
+    t.trainable = role == EG_TENSOR_PARAMETER;
+    g->tensors[g->n_tensors] = t;
+    return g->n_tensors++;
+}
+
+static shape vector(int n) {
+    return (shape){1, {n}};
+}
+
+/* ---- windows ---- */
+
+/* Padding and output size of a square window; false (and status) when the window does not fit. */
+static bool window(eg_graph *g, eg_node *node, int kernel, int stride, int pad) {
+    int side[2] = {node->H, node->W}, out[2], before[2], after[2];
+    for (int i = 0; i < 2; i++) {
+        before[i] = after[i] = pad;
+        if (pad == EG_PAD_SAME_TF) {
+            /* TensorFlow's "same": ceil(in / stride) outputs, the odd pixel of padding behind */
+            int n = (side[i] + stride - 1) / stride, total = (n - 1) * stride + kernel - side[i];
+            if (total < 0) total = 0;
+            before[i] = total / 2;
+            after[i] = total - total / 2;
+        }
+        int room = side[i] + before[i] + after[i] - kernel;
+        if (room < 0) {
+            g->status =
+                eg_fail(&g->error, EG_ERR_USAGE,
+                        "%s: a window of %d pixels does not fit into %d x %d (padding %d) - use "
+                        "larger images",
+                        node->name, kernel, node->H, node->W, before[i]);
+            return false;
+        }
+        out[i] = room / stride + 1;
+    }
+    /* nodes hold one padding for both ways; square inputs always agree */
+    if (before[0] != before[1] || after[0] != after[1]) {
+        g->status =
+            eg_fail(&g->error, EG_ERR_UNSUPPORTED,
+                    "%s: \"same\" padding of %d x %d differs by direction - use square images",
+                    node->name, node->H, node->W);
+        return false;
+    }
+    node->H = out[0];
+    node->W = out[1];
+    node->kernel = kernel;
+    node->stride = stride;
+    node->pad_before = before[0];
+    node->pad_after = after[0];
+    return true;
+}
+
+/* ---- the modules ---- */
+
+int eg_graph_input(eg_graph *g, int H, int W, int C) {
+    if (g->status != EG_OK) return 0;
+    eg_node node = {.op = EG_OP_INPUT, .name = "input", .H = H, .W = W, .C = C, .groups = 1};
+    for (int i = 0; i < EG_NODE_MAX_TENSORS; i++) node.tensor[i] = -1;
+    return add_node(g, &node);
+}
+
+int eg_graph_conv(eg_graph *g, int x, const char *name, int K, int kernel, int stride, int pad,
+                  int groups, bool bias) {
+    if (g->status != EG_OK) return 0;
+    eg_node node = from(g, EG_OP_CONV, name, x);
+    int C = node.C;
+    if (K < 1 || groups < 1 || C % groups || K % groups) {
+        g->status = eg_fail(&g->error, EG_ERR_INTERNAL,
+                            "%s: %d groups do not divide %d and %d channels", name, groups, C, K);
+        return 0;
+    }
+    if (!window(g, &node, kernel, stride, pad)) return 0;
+    if (groups > 1 && groups == C && groups == K && !bias) node.op = EG_OP_DWCONV;
+    node.C = K;
+    node.groups = groups;
+    node.tensor[0] = declare(g, EG_TENSOR_PARAMETER, name, "weight",
+                             (shape){4, {K, C / groups, kernel, kernel}}, false);
+    if (bias) node.tensor[1] = declare(g, EG_TENSOR_PARAMETER, name, "bias", vector(K), false);
+    return g->status == EG_OK ? add_node(g, &node) : 0;
+}
+
+int eg_graph_bn(eg_graph *g, int x, const char *name, float epsilon, float momentum) {
+    if (g->status != EG_OK) return 0;
+    eg_node node = from(g, EG_OP_BN, name, x);
+    static const struct {
+        const char *part;
+        eg_tensor_role role;
+    } PARTS[] = {{"weight", EG_TENSOR_PARAMETER},
+                 {"bias", EG_TENSOR_PARAMETER},
+                 {"running_mean", EG_TENSOR_BUFFER},
+                 {"running_var", EG_TENSOR_BUFFER},
+                 {"num_batches_tracked", EG_TENSOR_COUNTER}};
+    for (int i = 0; i < 5; i++) {
+        shape s = PARTS[i].role == EG_TENSOR_COUNTER ? (shape){0} : vector(node.C);
+        node.tensor[i] = declare(g, PARTS[i].role, name, PARTS[i].part, s, false);
+    }
+    node.epsilon = epsilon;
+    node.momentum = momentum;
+    return g->status == EG_OK ? add_node(g, &node) : 0;
+}
+
+int eg_graph_act(eg_graph *g, int x, eg_act act) {
+    if (g->status != EG_OK || act == EG_ACT_NONE) return x;
+    eg_node node = from(g, EG_OP_ACT, "act", x);
+    node.act = act;
+    return add_node(g, &node);
+}
+
+int eg_graph_add(eg_graph *g, int a, int b) {
+    if (g->status != EG_OK) return 0;
+    const eg_node *p = &g->nodes[a], *q = &g->nodes[b];
+    if (p->H != q->H || p->W != q->W || p->C != q->C) {
+        g->status = eg_fail(&g->error, EG_ERR_INTERNAL, "add: %s is %dx%dx%d, %s is %dx%dx%d",
+                            p->name, p->H, p->W, p->C, q->name, q->H, q->W, q->C);
+        return 0;
+    }
+    eg_node node = from(g, EG_OP_ADD, "add", a);
+    node.n_inputs = 2;
+    node.input[1] = b;
+    return add_node(g, &node);
+}
+
+int eg_graph_drop_path(eg_graph *g, int x, float rate) {
+    if (g->status != EG_OK || rate <= 0) return x; /* rate 0 never drops: no node */
+    eg_node node = from(g, EG_OP_DROP_PATH, "drop_path", x);
+    node.rate = rate;
+    return add_node(g, &node);
+}
+
+int eg_graph_se(eg_graph *g, int x, const char *name, int squeeze, eg_act act) {
+    if (g->status != EG_OK) return 0;
+    eg_node node = from(g, EG_OP_SE, name, x);
+    int C = node.C;
+    const eg_tensor_role role = EG_TENSOR_PARAMETER;
+    node.tensor[0] = declare(g, role, name, "fc1.weight", (shape){4, {squeeze, C, 1, 1}}, false);
+    node.tensor[1] = declare(g, role, name, "fc1.bias", vector(squeeze), false);
+    node.tensor[2] = declare(g, role, name, "fc2.weight", (shape){4, {C, squeeze, 1, 1}}, false);
+    node.tensor[3] = declare(g, role, name, "fc2.bias", vector(C), false);
+    node.squeeze = squeeze;
+    node.act = act;
+    return g->status == EG_OK ? add_node(g, &node) : 0;
+}
+
+int eg_graph_max_pool(eg_graph *g, int x, int kernel, int stride, int pad) {
+    if (g->status != EG_OK) return 0;
+    eg_node node = from(g, EG_OP_MAX_POOL, "max_pool", x);
+    return window(g, &node, kernel, stride, pad) ? add_node(g, &node) : 0;
+}
+
+int eg_graph_mean_pool(eg_graph *g, int x) {
+    if (g->status != EG_OK) return 0;
+    eg_node node = from(g, EG_OP_MEAN_POOL, "mean_pool", x);
+    node.H = node.W = 1;
+    return add_node(g, &node);
+}
+
+int eg_graph_flatten(eg_graph *g, int x) {
+    if (g->status != EG_OK) return 0;
+    eg_node node = from(g, EG_OP_FLATTEN, "flatten", x);
+    node.C *= node.H * node.W;
+    node.H = node.W = 1;
+    return add_node(g, &node);
+}
+
+int eg_graph_dropout(eg_graph *g, int x, float rate) {
+    if (g->status != EG_OK) return 0;
+    eg_node node = from(g, EG_OP_DROPOUT, "dropout", x);
+    node.rate = rate;
+    return add_node(g, &node);
+}
+
+int eg_graph_linear(eg_graph *g, int x, const char *name, int K, bool is_head) {
+    if (g->status != EG_OK) return 0;
+    eg_node node = from(g, EG_OP_LINEAR, name, x);
+    if (node.H != 1 || node.W != 1) {
+        g->status =
+            eg_fail(&g->error, EG_ERR_INTERNAL,
+                    "%s: input is %dx%d pixels, pool or flatten it first", name, node.H, node.W);
+        return 0;
+    }
+    const eg_tensor_role role = EG_TENSOR_PARAMETER;
+    node.tensor[0] = declare(g, role, name, "weight", (shape){2, {K, node.C}}, is_head);
+    node.tensor[1] = declare(g, role, name, "bias", vector(K), is_head);
+    node.C = K;
+    node.is_head = is_head;
+    return g->status == EG_OK ? add_node(g, &node) : 0;
+}
+
+/* ---- whole graphs ---- */
+
+eg_status eg_graph_make(eg_graph *g, const eg_arch *arch, int n_classes, int side, eg_error *err) {
+    *g = (eg_graph){.arena = eg_arena_new((size_t)64 << 10, 0)};
+    if (!g->arena) return eg_fail(err, EG_ERR_NO_MEMORY, "%s: out of memory", arch->info.name);
+    eg_status status = arch->build(g, arch, n_classes, side);
+    if (status != EG_OK) {
+        eg_fail(err, status, "%s with %d x %d input: %s", arch->info.name, side, side,
+                g->error.text);
+        eg_graph_free(g);
+    }
+    return status;
+}
+
+void eg_graph_free(eg_graph *g) {
+    eg_free(g->nodes);
+    eg_free(g->tensors);
+    eg_arena_free(g->arena);
+    *g = (eg_graph){0};
+}

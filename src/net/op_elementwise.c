@@ -1,0 +1,176 @@
+/* Ops that work element by element and are seldom left after fusion: activation, add, stochastic depth, dropout. Random
+ * draws are Philox streams of (seed, step, node, sample), so neither threads nor order change them.             */
+#include "net/exec.h"
+#include <string.h>
+
+enum { GRAIN = 1024 };
+
+typedef struct {
+    float *y;
+    const float *a, *b;
+    int act;
+} span_job;
+
+/* ---- activation ---- */
+
+static eg_status act_prepare(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)plan;
+    (void)err;
+    s->keep_x = true;
+    s->dx_in_place[0] = true;
+    return EG_OK;
+}
+
+static void act_span(void *context, size_t begin, size_t end) {
+    const span_job *j = context;
+    eg_kernels_get()->act(j->y + begin, j->a + begin, end - begin, j->act);
+}
+
+static eg_status act_forward(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)err;
+    span_job j = {eg_step_y(plan, s), eg_step_x(plan, s, 0), NULL, (int)s->node->act};
+    eg_span_run(act_span, &j, eg_step_count(plan, s->node), GRAIN);
+    return EG_OK;
+}
+
+static void act_backward_span(void *context, size_t begin, size_t end) {
+    const span_job *j = context;
+    eg_kernels_get()->act_backward(j->y + begin, j->a + begin, j->b + begin, end - begin, j->act);
+}
+
+static eg_status act_backward(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)err;
+    float *dy = eg_plan_at(plan, s->dy[0]);
+    span_job j = {dy, dy, eg_step_x(plan, s, 0), (int)s->node->act};
+    eg_span_run(act_backward_span, &j, eg_step_count(plan, s->node), GRAIN);
+    return EG_OK;
+}
+
+const eg_op eg_op_act = {.name = "act", .prepare = act_prepare, .forward = act_forward, .backward = act_backward};
+
+/* ---- add ---- */
+
+static eg_status add_prepare(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)plan;
+    (void)err;
+    /* one branch takes dy itself, the other a copy: each may be overwritten by its own backward pass */
+    s->dx_in_place[0] = s->needs_dx[0];
+    s->dx_in_place[1] = !s->needs_dx[0];
+    return EG_OK;
+}
+
+static void add_span(void *context, size_t begin, size_t end) {
+    const span_job *j = context;
+    eg_kernels_get()->add(j->y + begin, j->a + begin, j->b + begin, end - begin);
+}
+
+static eg_status add_forward(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)err;
+    span_job j = {eg_step_y(plan, s), eg_step_x(plan, s, 0), eg_step_x(plan, s, 1), 0};
+    eg_span_run(add_span, &j, eg_step_count(plan, s->node), GRAIN);
+    return EG_OK;
+}
+
+static eg_status add_backward(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)err;
+    if (s->dx[1] >= 0 && s->dx[1] != s->dy[0])
+        memcpy(eg_plan_at(plan, s->dx[1]), eg_plan_at(plan, s->dy[0]), eg_step_count(plan, s->node) * sizeof(float));
+    return EG_OK;
+}
+
+const eg_op eg_op_add = {.name = "add", .prepare = add_prepare, .forward = add_forward, .backward = add_backward};
+
+/* ---- stochastic depth ("row" mode) ---- */
+
+static eg_random stream_of(const eg_plan *plan, const eg_step *s, uint32_t purpose) {
+    return eg_random_make(plan->options.seed, (uint32_t)plan->step_key, (uint32_t)s->index, purpose);
+}
+
+void eg_drop_path_factors(float *factor, const eg_plan *plan, const eg_step *s, int n) {
+    eg_random r = stream_of(plan, s, 1);
+    double rate = (double)s->node->rate;
+    for (int i = 0; i < n; i++) factor[i] = eg_random_uniform(&r) < rate ? 0.0f : (float)(1.0 / (1.0 - rate));
+}
+
+static eg_status drop_path_prepare(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)err;
+    s->saved_bytes = (size_t)plan->options.batch * sizeof(float);
+    s->dx_in_place[0] = true;
+    return EG_OK;
+}
+
+static void scale_samples(const eg_plan *plan, const eg_step *s, float *y, const float *x) {
+    const float *factor = eg_plan_at(plan, s->saved);
+    size_t each = (size_t)s->node->H * (size_t)s->node->W * (size_t)s->node->C;
+    for (size_t n = 0; n < (size_t)plan->options.batch; n++)
+        for (size_t i = 0; i < each; i++) y[n * each + i] = x[n * each + i] * factor[n];
+}
+
+static eg_status drop_path_forward(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)err;
+    float *factor = eg_plan_at(plan, s->saved);
+    if (plan->options.mode == EG_PLAN_TRAIN && plan->options.stochastic)
+        eg_drop_path_factors(factor, plan, s, plan->options.batch);
+    else
+        for (int n = 0; n < plan->options.batch; n++) factor[n] = 1;
+    scale_samples(plan, s, eg_step_y(plan, s), eg_step_x(plan, s, 0));
+    return EG_OK;
+}
+
+static eg_status drop_path_backward(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)err;
+    float *dy = eg_plan_at(plan, s->dy[0]);
+    scale_samples(plan, s, dy, dy);
+    return EG_OK;
+}
+
+const eg_op eg_op_drop_path = {.name = "drop_path",
+                               .prepare = drop_path_prepare,
+                               .forward = drop_path_forward,
+                               .backward = drop_path_backward};
+
+/* ---- dropout: saved factors, 0 or 1 / (1 - rate) ---- */
+
+/* --dropout replaces every dropout layer's own rate */
+static double rate_of(const eg_plan *plan, const eg_step *s) {
+    if (plan->options.mode != EG_PLAN_TRAIN || !plan->options.stochastic) return 0;
+    return plan->options.dropout >= 0 ? plan->options.dropout : (double)s->node->rate;
+}
+
+static eg_status dropout_prepare(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)err;
+    if (rate_of(plan, s) > 0) s->saved_bytes = eg_step_count(plan, s->node) * sizeof(float);
+    s->dx_in_place[0] = true;
+    return EG_OK;
+}
+
+static eg_status dropout_forward(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)err;
+    double rate = rate_of(plan, s);
+    size_t n = eg_step_count(plan, s->node);
+    float *y = eg_step_y(plan, s), *factor = eg_plan_at(plan, s->saved);
+    const float *x = eg_step_x(plan, s, 0);
+    if (rate <= 0) {
+        memcpy(y, x, n * sizeof *y);
+        return EG_OK;
+    }
+    eg_random r = stream_of(plan, s, 2);
+    float keep = rate < 1 ? (float)(1.0 / (1.0 - rate)) : 0;
+    for (size_t i = 0; i < n; i++) {
+        factor[i] = eg_random_uniform(&r) < rate ? 0 : keep;
+        y[i] = x[i] * factor[i];
+    }
+    return EG_OK;
+}
+
+static eg_status dropout_backward(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)err;
+    const float *factor = eg_plan_at(plan, s->saved);
+    float *dy = eg_plan_at(plan, s->dy[0]);
+    if (factor)
+        for (size_t i = 0; i < eg_step_count(plan, s->node); i++) dy[i] *= factor[i];
+    return EG_OK;
+}
+
+const eg_op eg_op_dropout = {
+    .name = "dropout", .prepare = dropout_prepare, .forward = dropout_forward, .backward = dropout_backward};

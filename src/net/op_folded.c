@@ -1,0 +1,145 @@
+/* Prediction: convolution with the batch norm behind it folded into weights and bias, residual and activation in the same
+ * pass. Folded weights are constants of the plan, made anew by eg_plan_refresh.
+ * w' = w gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps).                                     */
+#include "net/exec.h"
+#include <math.h>
+#include <string.h>
+
+enum { ROWS = 8 };
+
+typedef struct {
+    eg_conv *conv; /* NULL: depthwise */
+    size_t packed_bytes, scratch_bytes;
+} folded_state;
+
+/* constants: packed (or (R*R, C)) weights, then the bias (K) */
+static float *bias_of(const eg_plan *plan, const eg_step *s) {
+    const folded_state *f = s->state;
+    return (float *)(void *)((uint8_t *)eg_plan_at(plan, s->constant) + f->packed_bytes);
+}
+
+static const eg_node *norm_of(const eg_step *s) {
+    return s->node->op == EG_OP_BN ? s->node : NULL;
+}
+
+static int act_of(const eg_step *s) {
+    return s->node == s->conv ? EG_KACT_NONE : (int)s->node->act;
+}
+
+static size_t weight_count(const eg_plan *plan, const eg_step *s) {
+    return eg_step_tensor(plan, s->conv, 0)->count;
+}
+
+static eg_status prepare(eg_plan *plan, eg_step *s, eg_error *err) {
+    folded_state *f = s->state = eg_calloc(1, sizeof *f);
+    if (!f) return eg_fail(err, EG_ERR_NO_MEMORY, "plan: out of memory");
+    bool residual = s->n_inputs == 2;
+    size_t weights = eg_align64(weight_count(plan, s) * sizeof(float));
+    if (s->conv->op == EG_OP_CONV) {
+        eg_conv_shape shape = eg_conv_shape_of(plan, s->conv, eg_step_from(plan, s, 0));
+        eg_conv_epilogue e = {.bias = true, .add = residual, .act = act_of(s)};
+        EG_TRY(eg_conv_new(&f->conv, &shape, EG_CONV_FORWARD, &e, err));
+        f->packed_bytes = eg_align64(eg_conv_packed_bytes(f->conv));
+        f->scratch_bytes = eg_conv_scratch_bytes(f->conv);
+    } else {
+        f->packed_bytes = weights;
+    }
+    s->y_in_residual = residual;
+    s->constant_bytes = f->packed_bytes + eg_align64((size_t)s->node->C * sizeof(float));
+    /* forward: the primitive's scratch; refresh: a folded copy in PyTorch's order before packing */
+    s->forward_bytes = f->scratch_bytes;
+    return EG_OK;
+}
+
+static void fold(float *w, float *b, const eg_plan *plan, const eg_step *s) {
+    const eg_net_tensor *weight = eg_step_tensor(plan, s->conv, 0), *bias = eg_step_tensor(plan, s->conv, 1);
+    const eg_node *norm = norm_of(s);
+    int K = s->conv->C;
+    size_t each = weight->count / (size_t)K;
+    for (int k = 0; k < K; k++) {
+        double scale = 1, shift = 0;
+        if (norm) {
+            double var = (double)eg_step_tensor(plan, norm, 3)->data[k] + (double)norm->epsilon;
+            scale = (double)eg_step_tensor(plan, norm, 0)->data[k] / sqrt(var);
+            shift = (double)eg_step_tensor(plan, norm, 1)->data[k] -
+                    (double)eg_step_tensor(plan, norm, 2)->data[k] * scale;
+        }
+        for (size_t i = 0; i < each; i++)
+            w[(size_t)k * each + i] = (float)((double)weight->data[(size_t)k * each + i] * scale);
+        b[k] = (float)((bias ? (double)bias->data[k] : 0) * scale + shift);
+    }
+}
+
+static eg_status refresh(eg_plan *plan, eg_step *s, eg_error *err) {
+    const folded_state *f = s->state;
+    const eg_net_tensor *weight = eg_step_tensor(plan, s->conv, 0);
+    float *w = eg_malloc(weight->count * sizeof *w);
+    if (!w) return eg_fail(err, EG_ERR_NO_MEMORY, "folding '%s': out of memory", s->conv->name);
+    fold(w, bias_of(plan, s), plan, s);
+    float *packed = eg_plan_at(plan, s->constant);
+    eg_status status = EG_OK;
+    if (f->conv) {
+        status = eg_conv_pack(f->conv, packed, w, err);
+    } else {
+        size_t C = (size_t)s->conv->C, taps = weight->count / C;
+        for (size_t c = 0; c < C; c++)
+            for (size_t t = 0; t < taps; t++) packed[t * C + c] = w[c * taps + t];
+    }
+    eg_free(w);
+    return status;
+}
+
+typedef struct {
+    eg_dw_shape shape;
+    int per_sample, act;
+    float *y;
+    const float *x, *w, *bias, *residual;
+    size_t x_size, y_size;
+} dw_job;
+
+static void dw_task(void *context, int i) {
+    const dw_job *j = context;
+    size_t n = (size_t)(i / j->per_sample);
+    int p0 = i % j->per_sample * ROWS, p1 = p0 + ROWS < j->shape.P ? p0 + ROWS : j->shape.P;
+    eg_kernels_get()->dw_forward(j->y + n * j->y_size, j->x + n * j->x_size, j->w, j->bias, j->act, &j->shape, p0,
+                                 p1);
+}
+
+static void forward_depthwise(eg_plan *plan, eg_step *s) {
+    const eg_node *node = s->conv, *from = eg_step_from(plan, s, 0);
+    dw_job j = {.shape = {from->H, from->W, from->C, node->H, node->W, node->kernel, node->stride, node->pad_before},
+                .per_sample = (node->H + ROWS - 1) / ROWS,
+                .act = act_of(s),
+                .y = eg_step_y(plan, s),
+                .x = eg_step_x(plan, s, 0),
+                .w = eg_plan_at(plan, s->constant),
+                .bias = bias_of(plan, s),
+                .x_size = (size_t)from->H * (size_t)from->W * (size_t)from->C,
+                .y_size = (size_t)node->H * (size_t)node->W * (size_t)node->C};
+    eg_pool_run(dw_task, &j, j.per_sample * plan->options.batch);
+}
+
+static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
+    const folded_state *f = s->state;
+    float *y = eg_step_y(plan, s);
+    if (!f->conv) {
+        if (s->n_inputs == 2) return eg_fail(err, EG_ERR_INTERNAL, "residual behind depthwise '%s'", s->conv->name);
+        forward_depthwise(plan, s);
+        return EG_OK;
+    }
+    /* dst is added to: when the residual could not be given up, start from a copy of it */
+    if (s->n_inputs == 2 && !s->y_in_residual)
+        memcpy(y, eg_step_x(plan, s, 1), eg_step_count(plan, s->node) * sizeof *y);
+    return eg_conv_forward(f->conv, y, eg_step_x(plan, s, 0), eg_plan_at(plan, s->constant), bias_of(plan, s),
+                           eg_plan_at(plan, s->forward_work), err);
+}
+
+static void release(eg_step *s) {
+    folded_state *f = s->state;
+    if (!f) return;
+    eg_conv_free(f->conv);
+    eg_free(f);
+}
+
+const eg_op eg_op_folded = {
+    .name = "folded conv", .prepare = prepare, .forward = forward, .refresh = refresh, .release = release};

@@ -1,0 +1,176 @@
+/* Pooling and flattening: max pool (the maximum's tap is kept for the gradient), global mean, and the turn from NHWC to
+ * PyTorch's C,H,W order before a dense layer. One task a sample or a few output rows: one writer an output.      */
+#include "net/exec.h"
+#include <string.h>
+
+/* sample n of an (N, ...) tensor of `node`'s shape */
+static size_t sample_size(const eg_node *node) {
+    return (size_t)node->H * (size_t)node->W * (size_t)node->C;
+}
+
+typedef struct {
+    const eg_node *node, *from;
+    eg_dw_shape shape;
+    float *out;
+    const float *in;
+    uint8_t *index;
+} pool_job;
+
+static pool_job make_job(const eg_plan *plan, const eg_step *s) {
+    const eg_node *node = s->node, *from = eg_step_from(plan, s, 0);
+    return (pool_job){.node = node,
+                      .from = from,
+                      .shape = {from->H, from->W, from->C, node->H, node->W, node->kernel, node->stride,
+                                node->pad_before}};
+}
+
+/* ---- max pool ---- */
+
+static eg_status max_prepare(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)err;
+    if (s->has_backward) s->saved_bytes = eg_step_count(plan, s->node);
+    return EG_OK;
+}
+
+static void max_row(void *context, int i) {
+    const pool_job *j = context;
+    size_t n = (size_t)(i / j->node->H), y = n * sample_size(j->node);
+    int p = i % j->node->H;
+    eg_kernels_get()->max_pool(j->out + y, j->index ? j->index + y : NULL, j->in + n * sample_size(j->from),
+                               &j->shape, p, p + 1);
+}
+
+static eg_status max_forward(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)err;
+    pool_job j = make_job(plan, s);
+    j.out = eg_step_y(plan, s);
+    j.in = eg_step_x(plan, s, 0);
+    j.index = eg_plan_at(plan, s->saved);
+    eg_pool_run(max_row, &j, plan->options.batch * s->node->H);
+    return EG_OK;
+}
+
+/* windows overlap, so a sample is one task */
+static void max_back_sample(void *context, int i) {
+    const pool_job *j = context;
+    size_t C = (size_t)j->node->C, n = (size_t)i;
+    float *dx = j->out + n * sample_size(j->from);
+    const float *dy = j->in + n * sample_size(j->node);
+    const uint8_t *index = j->index + n * sample_size(j->node);
+    memset(dx, 0, sample_size(j->from) * sizeof *dx);
+    for (int p = 0; p < j->node->H; p++)
+        for (int q = 0; q < j->node->W; q++, dy += C, index += C) {
+            int h0 = p * j->shape.stride - j->shape.pad, w0 = q * j->shape.stride - j->shape.pad;
+            for (size_t c = 0; c < C; c++) {
+                size_t h = (size_t)(h0 + index[c] / j->shape.R), w = (size_t)(w0 + index[c] % j->shape.R);
+                dx[(h * (size_t)j->from->W + w) * C + c] += dy[c];
+            }
+        }
+}
+
+static eg_status max_backward(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)err;
+    if (s->dx[0] < 0) return EG_OK;
+    pool_job j = make_job(plan, s);
+    j.out = eg_plan_at(plan, s->dx[0]);
+    j.in = eg_plan_at(plan, s->dy[0]);
+    j.index = eg_plan_at(plan, s->saved);
+    eg_pool_run(max_back_sample, &j, plan->options.batch);
+    return EG_OK;
+}
+
+const eg_op eg_op_max_pool = {
+    .name = "max_pool", .prepare = max_prepare, .forward = max_forward, .backward = max_backward};
+
+/* ---- global mean ---- */
+
+static eg_status no_needs(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)plan;
+    (void)s;
+    (void)err;
+    return EG_OK;
+}
+
+static void mean_sample(void *context, int i) {
+    const pool_job *j = context;
+    float *y = j->out + (size_t)i * (size_t)j->node->C;
+    size_t rows = (size_t)j->from->H * (size_t)j->from->W;
+    eg_kernels_get()->sum_rows(y, j->in + (size_t)i * sample_size(j->from), rows, j->node->C);
+    for (int c = 0; c < j->node->C; c++) y[c] /= (float)rows;
+}
+
+static eg_status mean_forward(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)err;
+    pool_job j = make_job(plan, s);
+    j.out = eg_step_y(plan, s);
+    j.in = eg_step_x(plan, s, 0);
+    eg_pool_run(mean_sample, &j, plan->options.batch);
+    return EG_OK;
+}
+
+static void mean_back_sample(void *context, int i) {
+    const pool_job *j = context;
+    const float *dy = j->in + (size_t)i * (size_t)j->node->C;
+    size_t rows = (size_t)j->from->H * (size_t)j->from->W, C = (size_t)j->node->C;
+    float *dx = j->out + (size_t)i * sample_size(j->from);
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < C; c++) dx[r * C + c] = dy[c] / (float)rows;
+}
+
+static eg_status mean_backward(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)err;
+    if (s->dx[0] < 0) return EG_OK;
+    pool_job j = make_job(plan, s);
+    j.out = eg_plan_at(plan, s->dx[0]);
+    j.in = eg_plan_at(plan, s->dy[0]);
+    eg_pool_run(mean_back_sample, &j, plan->options.batch);
+    return EG_OK;
+}
+
+const eg_op eg_op_mean_pool = {
+    .name = "mean_pool", .prepare = no_needs, .forward = mean_forward, .backward = mean_backward};
+
+/* ---- flatten ---- */
+
+static void turn(float *out, const float *in, const eg_node *from, bool back) {
+    size_t rows = (size_t)from->H * (size_t)from->W, C = (size_t)from->C;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < C; c++) {
+            if (back) out[r * C + c] = in[c * rows + r];
+            else out[c * rows + r] = in[r * C + c];
+        }
+}
+
+static void flatten_sample(void *context, int i) {
+    const pool_job *j = context;
+    size_t size = sample_size(j->from);
+    turn(j->out + (size_t)i * size, j->in + (size_t)i * size, j->from, false);
+}
+
+static eg_status flatten_forward(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)err;
+    pool_job j = make_job(plan, s);
+    j.out = eg_step_y(plan, s);
+    j.in = eg_step_x(plan, s, 0);
+    eg_pool_run(flatten_sample, &j, plan->options.batch);
+    return EG_OK;
+}
+
+static void flatten_back_sample(void *context, int i) {
+    const pool_job *j = context;
+    size_t size = sample_size(j->from);
+    turn(j->out + (size_t)i * size, j->in + (size_t)i * size, j->from, true);
+}
+
+static eg_status flatten_backward(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)err;
+    if (s->dx[0] < 0) return EG_OK;
+    pool_job j = make_job(plan, s);
+    j.out = eg_plan_at(plan, s->dx[0]);
+    j.in = eg_plan_at(plan, s->dy[0]);
+    eg_pool_run(flatten_back_sample, &j, plan->options.batch);
+    return EG_OK;
+}
+
+const eg_op eg_op_flatten = {
+    .name = "flatten", .prepare = no_needs, .forward = flatten_forward, .backward = flatten_backward};

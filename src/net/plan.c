@@ -1,0 +1,361 @@
+/* Makes a network executable for one batch size: steps from the fused graph, lives of all buffers, one arena, then
+ * forward and backward. What an op needs it says in `prepare`; what lives how long is decided here and nowhere else.
+ * Read first: exec.h. The ops: op_*.c.                                                                         */
+#include "net/exec.h"
+#include <math.h>
+#include <string.h>
+
+enum { SPANS = 32 }; /* pieces a parallel span is cut into, whatever the number of threads */
+
+typedef struct {
+    eg_span_fn fn;
+    void *context;
+    size_t n, piece;
+} span_job;
+
+static void span_piece(void *context, int i) {
+    const span_job *job = context;
+    size_t begin = (size_t)i * job->piece, end = begin + job->piece < job->n ? begin + job->piece : job->n;
+    job->fn(job->context, begin, end);
+}
+
+void eg_span_run(eg_span_fn fn, void *context, size_t n, size_t grain) {
+    if (n == 0) return;
+    size_t piece = (n + SPANS - 1) / SPANS;
+    piece = (piece + grain - 1) / grain * grain;
+    span_job job = {fn, context, n, piece};
+    eg_pool_run(span_piece, &job, (int)((n + piece - 1) / piece));
+}
+
+/* ---- building the steps ---- */
+
+/* does anything but node `user` read node `i`? */
+static bool only_user(const eg_graph *g, int i, int user) {
+    for (int k = 0; k < g->n_nodes; k++)
+        for (int j = 0; j < g->nodes[k].n_inputs; j++)
+            if (g->nodes[k].input[j] == i && k != user) return false;
+    return true;
+}
+
+static bool is_conv(const eg_node *node) {
+    return node->op == EG_OP_CONV || node->op == EG_OP_DWCONV;
+}
+
+/* prediction: a batch norm (or an activation) right behind a convolution that nothing else reads is folded into it */
+static bool folds(const eg_graph *g, int i) {
+    const eg_node *node = &g->nodes[i];
+    if (node->op != EG_OP_BN && node->op != EG_OP_ACT) return false;
+    return is_conv(&g->nodes[node->input[0]]) && only_user(g, node->input[0], i);
+}
+
+static eg_status make_steps(eg_plan *plan, eg_error *err) {
+    const eg_graph *g = &plan->net->fused;
+    bool predict = plan->options.mode == EG_PLAN_PREDICT;
+    plan->steps = eg_calloc((size_t)g->n_nodes, sizeof *plan->steps);
+    int *step_of = eg_calloc((size_t)g->n_nodes, sizeof *step_of);
+    if (!plan->steps || !step_of) {
+        eg_free(step_of);
+        return eg_fail(err, EG_ERR_NO_MEMORY, "plan: out of memory");
+    }
+    for (int i = 0; i < g->n_nodes; i++) {
+        const eg_node *node = &g->nodes[i];
+        bool absorbed = false; /* the node behind runs it */
+        for (int k = i + 1; predict && is_conv(node) && k < g->n_nodes && !absorbed; k++)
+            absorbed = folds(g, k) && g->nodes[k].input[0] == i;
+        if (absorbed) continue;
+        eg_step *s = &plan->steps[plan->n_steps];
+        s->index = step_of[i] = plan->n_steps++;
+        s->node = node;
+        s->n_inputs = node->n_inputs;
+        s->op = eg_op_of(node->op);
+        for (int k = 0; k < node->n_inputs; k++) s->input[k] = step_of[node->input[k]];
+        if (predict && folds(g, i)) {
+            s->conv = &g->nodes[node->input[0]];
+            s->input[0] = step_of[s->conv->input[0]];
+            s->op = &eg_op_folded;
+        } else if (predict && is_conv(node)) {
+            s->conv = node;
+            s->op = &eg_op_folded;
+        }
+        if (node->op == EG_OP_LINEAR && node->is_head) {
+            plan->logit_step = s->index;
+            plan->feature_step = s->input[0];
+            if (plan->options.features_only) {
+                plan->n_steps--;
+                break;
+            }
+        }
+    }
+    eg_free(step_of);
+    return EG_OK;
+}
+
+/* ---- lives ---- */
+
+static bool wants_gradient(const eg_plan *plan, const eg_step *s) {
+    for (int k = 0; k < EG_NODE_MAX_TENSORS; k++) {
+        const eg_net_tensor *t = eg_step_tensor(plan, s->node, k);
+        if (t && t->role == EG_TENSOR_PARAMETER && t->trainable) return true;
+    }
+    for (int k = 0; k < s->n_inputs; k++)
+        if (plan->steps[s->input[k]].has_backward) return true;
+    return false;
+}
+
+static int backward_time(const eg_plan *plan, int i) {
+    return 2 * plan->n_steps - i;
+}
+
+static int last_use(const eg_plan *plan, int i) {
+    const eg_step *s = &plan->steps[i];
+    int last = i;
+    if (i == plan->logit_step || (i == plan->feature_step && plan->options.mode == EG_PLAN_PREDICT))
+        last = plan->n_steps; /* read by the caller or the loss */
+    for (int k = i + 1; k < plan->n_steps; k++)
+        for (int j = 0; j < plan->steps[k].n_inputs; j++) {
+            const eg_step *user = &plan->steps[k];
+            if (user->input[j] != i) continue;
+            if (k > last) last = k;
+            if (user->has_backward && user->keep_x && j == 0) last = backward_time(plan, k);
+        }
+    if (s->has_backward && s->keep_y && backward_time(plan, i) > last) last = backward_time(plan, i);
+    return last;
+}
+
+/* forward adds into the residual's bytes when this step is the residual's last reader */
+static bool share_residual(const eg_plan *plan, const eg_step *s) {
+    if (!s->y_in_residual || s->n_inputs < 2) return false;
+    const eg_step *residual = &plan->steps[s->input[1]];
+    return residual->index != plan->input_step && plan->memory.buffers[residual->y].last == s->index;
+}
+
+static void plan_forward_buffers(eg_plan *plan) {
+    eg_memplan *m = &plan->memory;
+    for (int i = 0; i < plan->n_steps; i++) {
+        eg_step *s = &plan->steps[i];
+        int last = last_use(plan, i), back = backward_time(plan, i);
+        if (share_residual(plan, s)) {
+            s->y = plan->steps[s->input[1]].y;
+            if (m->buffers[s->y].last < last) m->buffers[s->y].last = last;
+        } else {
+            s->y_in_residual = false;
+            /* the caller fills the input before time 0 and may read it after: it never shares */
+            bool input = i == plan->input_step;
+            s->y = eg_memplan_add(m, eg_step_count(plan, s->node) * sizeof(float), input ? -1 : i,
+                                  input ? 2 * plan->n_steps + 1 : last);
+        }
+        s->saved = s->has_backward ? eg_memplan_add(m, s->saved_bytes, i, back)
+                                   : eg_memplan_add(m, s->saved_bytes, i, i);
+        s->constant = eg_memplan_add(m, s->constant_bytes, -1, 2 * plan->n_steps + 1);
+        s->forward_work = eg_memplan_add(m, s->forward_bytes, i, i);
+        s->backward_work = s->has_backward ? eg_memplan_add(m, s->backward_bytes, back, back) : -1;
+    }
+}
+
+static eg_status plan_gradients(eg_plan *plan, eg_error *err) {
+    eg_memplan *m = &plan->memory;
+    int top = plan->logit_step;
+    eg_step *logits = &plan->steps[top];
+    logits->dy[logits->n_dy++] =
+        eg_memplan_add(m, eg_step_count(plan, logits->node) * sizeof(float), plan->n_steps, backward_time(plan, top));
+    for (int i = plan->n_steps - 1; i >= 0; i--) {
+        eg_step *s = &plan->steps[i];
+        for (int k = 0; k < EG_NODE_MAX_INPUTS; k++) s->dx[k] = -1;
+        if (!s->has_backward || s->n_dy == 0) continue;
+        for (int k = 0; k < s->n_inputs; k++) {
+            eg_step *from = &plan->steps[s->input[k]];
+            s->needs_dx[k] = from->has_backward;
+            if (!from->has_backward) continue;
+            int until = backward_time(plan, from->index);
+            if (from->n_dy == EG_MAX_DY)
+                return eg_fail(err, EG_ERR_UNSUPPORTED, "plan: '%s' feeds more than %d branches", from->node->name,
+                               EG_MAX_DY);
+            if (s->dx_in_place[k]) {
+                s->dx[k] = s->dy[0];
+                if (m->buffers[s->dx[k]].last < until) m->buffers[s->dx[k]].last = until;
+            } else {
+                s->dx[k] = eg_memplan_add(m, eg_step_count(plan, from->node) * sizeof(float), backward_time(plan, i),
+                                          until);
+            }
+            from->dy[from->n_dy++] = s->dx[k];
+        }
+    }
+    return EG_OK;
+}
+
+/* gradients live in one block of the network, made by the first training plan */
+static eg_status allocate_grads(eg_network *net, eg_error *err) {
+    if (net->grads) return EG_OK;
+    size_t total = 0;
+    for (int i = 0; i < net->graph.n_tensors; i++)
+        if (net->graph.tensors[i].role == EG_TENSOR_PARAMETER)
+            total += eg_align64(net->graph.tensors[i].count * sizeof(float));
+    net->grads = eg_calloc(1, total ? total : 64);
+    if (!net->grads) return eg_fail(err, EG_ERR_NO_MEMORY, "gradients: out of memory (%zu bytes)", total);
+    uint8_t *at = (uint8_t *)net->grads;
+    for (int i = 0; i < net->graph.n_tensors; i++) {
+        eg_net_tensor *t = &net->graph.tensors[i];
+        if (t->role != EG_TENSOR_PARAMETER) continue;
+        t->grad = (float *)(void *)at;
+        at += eg_align64(t->count * sizeof(float));
+    }
+    return EG_OK;
+}
+
+static eg_status build(eg_plan *plan, const eg_plan *host, eg_error *err) {
+    bool train = plan->options.mode == EG_PLAN_TRAIN;
+    if (train) EG_TRY(allocate_grads(plan->net, err));
+    EG_TRY(make_steps(plan, err));
+    for (int i = 0; i < plan->n_steps; i++) {
+        eg_step *s = &plan->steps[i];
+        s->has_backward = train && s->op->backward && wants_gradient(plan, s);
+        for (int k = 0; k < s->n_inputs; k++) s->needs_dx[k] = plan->steps[s->input[k]].has_backward;
+        EG_TRY(s->op->prepare(plan, s, err));
+    }
+    plan_forward_buffers(plan);
+    if (train) EG_TRY(plan_gradients(plan, err));
+    EG_TRY(eg_memplan_solve(&plan->memory, &plan->arena_bytes, err));
+    if (host && plan->arena_bytes <= host->arena_bytes) {
+        plan->arena = host->arena;
+        return EG_OK;
+    }
+    plan->arena = eg_malloc(plan->arena_bytes);
+    plan->owns_arena = true;
+    if (!plan->arena)
+        return eg_fail(err, EG_ERR_NO_MEMORY,
+                       "%s at batch %d needs %.0f MiB for activations: out of memory - use a smaller --batch-size",
+                       plan->net->info->name, plan->options.batch, (double)plan->arena_bytes / 1048576.0);
+    return EG_OK;
+}
+
+static eg_status plan_new(eg_plan **out, eg_network *net, const eg_plan_options *o, const eg_plan *host,
+                          eg_error *err) {
+    if (o->batch < 1) return eg_fail(err, EG_ERR_USAGE, "plan: batch %d, expected at least 1", o->batch);
+    eg_plan *plan = eg_calloc(1, sizeof *plan);
+    if (!plan) return eg_fail(err, EG_ERR_NO_MEMORY, "plan: out of memory");
+    plan->options = *o;
+    plan->net = net;
+    plan->active = plan;
+    eg_status status = build(plan, host, err);
+    if (status != EG_OK) {
+        eg_plan_free(plan);
+        return status;
+    }
+    *out = plan;
+    return EG_OK;
+}
+
+eg_status eg_plan_new(eg_plan **out, eg_network *net, const eg_plan_options *o, eg_error *err) {
+    return plan_new(out, net, o, NULL, err);
+}
+
+void eg_plan_free(eg_plan *plan) {
+    if (!plan) return;
+    eg_plan_free(plan->tail);
+    for (int i = 0; i < plan->n_steps; i++)
+        if (plan->steps[i].op->release) plan->steps[i].op->release(&plan->steps[i]);
+    eg_free(plan->steps);
+    eg_memplan_free(&plan->memory);
+    if (plan->owns_arena) eg_free(plan->arena);
+    eg_free(plan);
+}
+
+size_t eg_plan_arena_bytes(const eg_plan *plan) {
+    return plan->arena_bytes;
+}
+
+float *eg_plan_input(eg_plan *plan) {
+    return eg_plan_at(plan, plan->steps[plan->input_step].y);
+}
+
+/* ---- running ---- */
+
+static eg_status forward(eg_plan *plan, uint64_t step, eg_error *err) {
+    plan->step_key = step;
+    for (int i = 0; i < plan->n_steps; i++) EG_TRY(plan->steps[i].op->forward(plan, &plan->steps[i], err));
+    return EG_OK;
+}
+
+static eg_status refresh(eg_plan *plan, eg_error *err) {
+    for (int i = 0; i < plan->n_steps; i++)
+        if (plan->steps[i].op->refresh) EG_TRY(plan->steps[i].op->refresh(plan, &plan->steps[i], err));
+    plan->fresh = true;
+    return EG_OK;
+}
+
+void eg_plan_refresh(eg_plan *plan) {
+    plan->fresh = false;
+}
+
+/* a last batch of n < N samples gets its own steps (batch statistics must not see padding) on the same bytes */
+static eg_status tail_for(eg_plan *plan, int n, eg_error *err) {
+    if (plan->tail && plan->tail->options.batch == n) return EG_OK;
+    eg_plan_free(plan->tail);
+    plan->tail = NULL;
+    eg_plan_options o = plan->options;
+    o.batch = n;
+    return plan_new(&plan->tail, plan->net, &o, plan, err);
+}
+
+eg_status eg_plan_forward(eg_plan *plan, int n, uint64_t step, eg_error *err) {
+    int N = plan->options.batch;
+    if (n < 1 || n > N) return eg_fail(err, EG_ERR_INTERNAL, "plan: %d samples in a batch of %d", n, N);
+    if (plan->options.mode == EG_PLAN_PREDICT) {
+        if (!plan->fresh) EG_TRY(refresh(plan, err));
+        size_t sample = eg_step_count(plan, plan->steps[plan->input_step].node) / (size_t)N;
+        memset(eg_plan_input(plan) + (size_t)n * sample, 0, (size_t)(N - n) * sample * sizeof(float));
+        plan->active = plan;
+    } else if (n == N) {
+        plan->active = plan;
+    } else {
+        EG_TRY(tail_for(plan, n, err));
+        plan->active = plan->tail;
+        float *from = eg_plan_input(plan), *to = eg_plan_input(plan->tail);
+        if (from != to)
+            memmove(to, from, eg_step_count(plan->tail, plan->steps[plan->input_step].node) * sizeof(float));
+    }
+    plan->n = n;
+    return forward(plan->active, step, err);
+}
+
+const float *eg_plan_logits(const eg_plan *plan) {
+    return plan->options.features_only ? NULL : eg_step_y(plan->active, &plan->active->steps[plan->active->logit_step]);
+}
+
+const float *eg_plan_features(const eg_plan *plan) {
+    return eg_step_y(plan->active, &plan->active->steps[plan->active->feature_step]);
+}
+
+typedef struct {
+    float *to;
+    const float *from;
+} sum_job;
+
+static void sum_span(void *context, size_t begin, size_t end) {
+    const sum_job *j = context;
+    eg_kernels_get()->add(j->to + begin, j->to + begin, j->from + begin, end - begin);
+}
+
+static eg_status backward(eg_plan *plan, eg_error *err) {
+    for (int i = plan->n_steps - 1; i >= 0; i--) {
+        eg_step *s = &plan->steps[i];
+        if (!s->has_backward || s->n_dy == 0) continue;
+        for (int k = s->n_dy - 1; k >= (s->takes_two ? 2 : 1); k--) {
+            sum_job j = {eg_plan_at(plan, s->dy[k - 1]), eg_plan_at(plan, s->dy[k])};
+            eg_span_run(sum_span, &j, eg_step_count(plan, s->node), 1024);
+        }
+        EG_TRY(s->op->backward(plan, s, err));
+    }
+    return EG_OK;
+}
+
+eg_status eg_plan_backward(eg_loss_result *out, eg_plan *plan, const int32_t *labels, const eg_loss_options *o,
+                           eg_error *err) {
+    eg_plan *p = plan->active;
+    eg_step *top = &p->steps[p->logit_step];
+    if (p->options.mode != EG_PLAN_TRAIN || !top->has_backward)
+        return eg_fail(err, EG_ERR_INTERNAL, "plan: nothing to train");
+    eg_loss_softmax(out, eg_plan_at(p, top->dy[0]), eg_step_y(p, top), labels, (size_t)p->options.batch,
+                    top->node->C, o);
+    return backward(p, err);
+}

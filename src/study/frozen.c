@@ -1,0 +1,217 @@
+/* Frozen mode with a still trunk: features of every image are computed once, and only the last
+ * layer is fitted on them, exactly (head_exact.c) or by the recipe (head_recipe.c). This file
+ * computes and writes the features, scores with them and saves the fitted network. */
+#include "study/run.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static eg_status no_memory(eg_error *err) {
+    return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory for features");
+}
+
+eg_status eg_study_head_find(eg_net_tensor **weight, eg_net_tensor **bias, eg_network *net,
+                             eg_error *err) {
+    size_t n;
+    eg_net_tensor *tensors = eg_network_tensors(net, &n);
+    *weight = *bias = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (!tensors[i].is_head || tensors[i].role != EG_TENSOR_PARAMETER) continue;
+        if (tensors[i].n_dims == 2)
+            *weight = &tensors[i];
+        else
+            *bias = &tensors[i];
+    }
+    if (*weight && *bias) return EG_OK;
+    return eg_fail(err, EG_ERR_INTERNAL, "the network has no last linear layer with a bias");
+}
+
+/* Features of every sample of the data set, by dataset index. */
+static eg_status fill_store(eg_run *run, eg_error *err) {
+    const eg_dataset *ds = run->data->ds;
+    eg_feature_store *store = run->store;
+    uint32_t *all = NULL;
+    size_t n;
+    EG_TRY(eg_dataset_indices(&all, &n, ds, EG_SPLIT_ALL, err));
+    eg_scorer scorer = {0};
+    eg_scorer_options o = {.ds = ds,
+                           .indices = all,
+                           .n = n,
+                           .preprocess = run->s->preprocess,
+                           .batch = (int)run->s->o.batch_size,
+                           .workers = (int)run->s->o.workers,
+                           .features = true};
+    double start = eg_time_now();
+    float *rows = NULL, *placed = NULL;
+    eg_status status = eg_study_scorer_open(&scorer, run->net, &o, err);
+    if (status == EG_OK) {
+        rows = eg_malloc(n * scorer.width * sizeof *rows);
+        placed = eg_calloc(ds->n_samples * scorer.width, sizeof *placed);
+        status = rows && placed ? eg_study_scorer_run(rows, &scorer, "features", run->ev, err)
+                                : no_memory(err);
+    }
+    for (size_t i = 0; status == EG_OK && i < n; i++)
+        memcpy(placed + all[i] * scorer.width, rows + i * scorer.width,
+               scorer.width * sizeof *rows);
+    if (status == EG_OK) {
+        *store = (eg_feature_store){placed, scorer.width, eg_time_now() - start};
+        placed = NULL;
+        run->peak_bytes =
+            eg_plan_arena_bytes(scorer.plan) +
+            (eg_network_parameters(run->net, false) + ds->n_samples * scorer.width) * sizeof(float);
+    }
+    eg_study_scorer_close(&scorer);
+    eg_free(rows);
+    eg_free(placed);
+    eg_free(all);
+    return status;
+}
+
+/* Logits in double from float features and head, rounded to float as the network's own output is.
+ * */
+static void head_logits(float *logits, const float *row, size_t width, const eg_net_tensor *weight,
+                        const eg_net_tensor *bias, int n_classes) {
+    for (int k = 0; k < n_classes; k++) {
+        const float *w = weight->data + (size_t)k * width;
+        double sum = 0;
+        for (size_t d = 0; d < width; d++) sum += (double)w[d] * (double)row[d];
+        logits[k] = (float)(sum + (double)bias->data[k]);
+    }
+}
+
+eg_status eg_study_frozen_scores(eg_scores *out, eg_run *run, const uint32_t *indices, size_t n,
+                                 eg_error *err) {
+    eg_net_tensor *weight, *bias;
+    eg_scores s;
+    EG_TRY(eg_study_head_find(&weight, &bias, run->net, err));
+    EG_TRY(eg_study_scores_new(&s, run->data->ds, indices, n, err));
+    size_t n_classes = (size_t)s.n_classes;
+    float *logits = eg_malloc((n * n_classes + 1) * sizeof *logits);
+    if (!logits) {
+        eg_study_scores_free(&s);
+        return no_memory(err);
+    }
+    const eg_feature_store *store = run->store;
+    for (size_t i = 0; i < n; i++)
+        head_logits(logits + i * n_classes, store->rows + indices[i] * store->width, store->width,
+                    weight, bias, s.n_classes);
+    eg_softmax(s.prob, logits, n, s.n_classes);
+    eg_free(logits);
+    *out = s;
+    return EG_OK;
+}
+
+/* Code points of UTF-8 text, for NumPy's UTF-32 strings; bytes that are no UTF-8 count one each, as
+ * latin-1. */
+static size_t to_utf32(uint32_t *out, const char *text) {
+    size_t n = 0;
+    for (const unsigned char *c = (const unsigned char *)text; *c;) {
+        int more = *c >= 0xf0 ? 3 : *c >= 0xe0 ? 2 : *c >= 0xc2 ? 1 : 0;
+        uint32_t point = more == 3   ? *c & 0x07u
+                         : more == 2 ? *c & 0x0fu
+                         : more == 1 ? *c & 0x1fu
+                                     : *c;
+        int i = 1;
+        for (; i <= more && (c[i] & 0xc0u) == 0x80u; i++) point = point << 6 | (c[i] & 0x3fu);
+        if (i <= more) { /* broken sequence */
+            point = *c;
+            i = 1;
+        }
+        if (out) out[n] = point;
+        n++;
+        c += i;
+    }
+    return n;
+}
+
+/* A "<U" array of `n` texts; *data is eg_free'd by the caller. */
+static bool text_array(eg_npy_array *array, uint32_t **data, char descr[24], const char *name,
+                       const char *const *texts, size_t n) {
+    size_t width = 1;
+    for (size_t i = 0; i < n; i++) {
+        size_t length = to_utf32(NULL, texts[i]);
+        if (length > width) width = length;
+    }
+    *data = eg_calloc(n * width + 1, sizeof **data);
+    if (!*data) return false;
+    for (size_t i = 0; i < n; i++) to_utf32(*data + i * width, texts[i]);
+    snprintf(descr, 24, "<U%zu", width);
+    *array = (eg_npy_array){name, descr, 1, {(int64_t)n}, *data, n * width * sizeof **data};
+    return true;
+}
+
+eg_status eg_study_features_write(const char *path, const float *rows, size_t width,
+                                  const eg_dataset *ds, bool with_split, eg_error *err) {
+    size_t n = ds->n_samples;
+    int64_t *labels = eg_malloc((n + 1) * sizeof *labels);
+    const char **files = eg_malloc((n + 1) * sizeof *files),
+               **splits = eg_malloc((n + 1) * sizeof *splits);
+    uint32_t *file_text = NULL, *split_text = NULL;
+    char file_descr[24], split_descr[24];
+    eg_npy_array arrays[4];
+    bool ok = labels && files && splits;
+    for (size_t i = 0; ok && i < n; i++) {
+        labels[i] = ds->samples[i].label;
+        files[i] = ds->samples[i].file;
+        splits[i] = eg_split_name(ds->samples[i].split);
+    }
+    arrays[0] = (eg_npy_array){
+        "features", "<f4", 2, {(int64_t)n, (int64_t)width}, rows, n * width * sizeof *rows};
+    arrays[1] = (eg_npy_array){"labels", "<i8", 1, {(int64_t)n}, labels, n * sizeof *labels};
+    ok = ok && text_array(&arrays[2], &file_text, file_descr, "files", files, n) &&
+         text_array(&arrays[3], &split_text, split_descr, "split", splits, n);
+    eg_status status = ok ? eg_npz_write(path, arrays, with_split ? 4 : 3, err) : no_memory(err);
+    eg_free(labels);
+    eg_free(files);
+    eg_free(splits);
+    eg_free(file_text);
+    eg_free(split_text);
+    return status;
+}
+
+/* Save the fitted network: best and last are the same bytes, for the head has one solution (exact)
+ * or the best epoch. */
+static eg_status save_checkpoints(eg_run *run, eg_error *err) {
+    eg_scores val;
+    EG_TRY(eg_study_frozen_scores(&val, run, run->data->val, run->data->n_val, err));
+    double threshold = eg_study_scores_threshold(&val);
+    eg_study_scores_free(&val);
+    static const char *const NAMES[] = {"last.safetensors", "best.safetensors"};
+    for (int i = 0; i < 2; i++) {
+        char *path = eg_path_join(run->dir, NAMES[i]);
+        eg_status status =
+            path ? eg_study_checkpoint_save(run, path, run->best_epoch, threshold, err)
+                 : no_memory(err);
+        eg_free(path);
+        EG_TRY(status);
+    }
+    return EG_OK;
+}
+
+eg_status eg_study_train_frozen(eg_run *run, eg_error *err) {
+    const eg_data_stage *data = run->data;
+    EG_TRY(eg_study_history_rewrite(run, err));
+    EG_TRY(fill_store(run, err));
+    const eg_feature_store *store = run->store;
+    run->feature_seconds = store->seconds;
+    run->images_per_second =
+        store->seconds > 0 ? (double)data->ds->n_samples / store->seconds : NAN;
+    char *path = eg_path_join(run->dir, "features.npz");
+    eg_status status =
+        path ? eg_study_features_write(path, store->rows, store->width, data->ds, true, err)
+             : no_memory(err);
+    eg_free(path);
+    EG_TRY(status);
+    float *x = eg_malloc(data->n_train * store->width *
+                         sizeof *x); /* rows of the training split, together */
+    if (!x) return no_memory(err);
+    for (size_t i = 0; i < data->n_train; i++)
+        memcpy(x + i * store->width, store->rows + data->train[i] * store->width,
+               store->width * sizeof *x);
+    double start = eg_time_now();
+    status = run->s->lbfgs ? eg_study_head_exact(run, x, err) : eg_study_head_recipe(run, x, err);
+    run->train_seconds = eg_time_now() - start;
+    eg_free(x);
+    EG_TRY(status);
+    return save_checkpoints(run, err);
+}

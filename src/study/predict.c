@@ -1,0 +1,120 @@
+/* eg_predict: class probabilities of single image files with a run's best checkpoint, its own
+ * preprocessing and its operating threshold. Decodes one image at a time: a handful of files, not a
+ * data set. */
+#include "study/run.h"
+#include <math.h>
+#include <string.h>
+
+typedef struct {
+    eg_opened_run run;
+    eg_plan *plan;
+    uint8_t *pixels; /* one image after resize and crop */
+    int batch;
+} predictor;
+
+static eg_status open_predictor(predictor *p, const char *run, size_t n, const eg_options *o,
+                                eg_error *err) {
+    EG_TRY(eg_study_run_open(&p->run, run, err));
+    int64_t batch = o->batch_size > 0 ? o->batch_size : 16;
+    p->batch = (size_t)batch < n ? (int)batch : (int)n;
+    size_t side = (size_t)p->run.preprocess.crop;
+    p->pixels = eg_malloc(side * side * 3);
+    if (!p->pixels) return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
+    eg_plan_options plan = {.mode = EG_PLAN_PREDICT, .batch = p->batch, .dropout = -1};
+    return eg_plan_new(&p->plan, p->run.net, &plan, err);
+}
+
+static eg_status read_into(float *input, predictor *p, const char *file, eg_error *err) {
+    eg_image image = {0};
+    eg_image_limits limits = EG_IMAGE_LIMITS_DEFAULT;
+    size_t side = (size_t)p->run.preprocess.crop;
+    EG_TRY(eg_image_read(&image, file, &limits, err));
+    eg_status status = eg_preprocess_u8(p->pixels, &image, &p->run.preprocess, err);
+    if (status != EG_OK) status = eg_error_in(err, status, file);
+    eg_image_free(&image);
+    if (status == EG_OK) eg_normalize(input, p->pixels, side * side, &p->run.preprocess);
+    return status;
+}
+
+/* The class of an image: argmax, or with two classes the positive one from the operating threshold
+ * on. */
+static json_t *image_json(const predictor *p, const char *file, const double *prob) {
+    int best = 0, K = p->run.n_classes;
+    for (int k = 1; k < K; k++) {
+        if (prob[k] > prob[best]) best = k;
+    }
+    if (K == 2) best = prob[1] >= p->run.threshold;
+    json_t *values = json_array();
+    bool ok = values != NULL;
+    for (int k = 0; ok && k < K; k++)
+        ok = json_array_append_new(values, eg_json_real(prob[k])) == 0;
+    if (!ok) {
+        json_decref(values);
+        return NULL;
+    }
+    return json_pack("{s:s, s:s, s:o}", "file", file, "class", p->run.classes[best], "p", values);
+}
+
+static eg_status predict_batch(json_t *images, predictor *p, const char *const *files, int n,
+                               eg_error *err) {
+    size_t side = (size_t)p->run.preprocess.crop;
+    int K = p->run.n_classes;
+    for (int i = 0; i < n; i++)
+        EG_TRY(read_into(eg_plan_input(p->plan) + (size_t)i * side * side * 3, p, files[i], err));
+    EG_TRY(eg_plan_forward(p->plan, n, 0, err));
+    double *prob = eg_malloc((size_t)n * (size_t)K * sizeof *prob);
+    bool ok = prob != NULL;
+    if (ok) eg_softmax(prob, eg_plan_logits(p->plan), (size_t)n, K);
+    bool finite = true;
+    for (int i = 0; ok && i < n * K; i++) finite = finite && isfinite(prob[i]);
+    for (int i = 0; ok && finite && i < n; i++)
+        ok = json_array_append_new(images, image_json(p, files[i], prob + (size_t)i * (size_t)K)) ==
+             0;
+    eg_free(prob);
+    if (!finite)
+        return eg_fail(err, EG_ERR_INPUT, "the network gives NaN: its weights are damaged");
+    return ok ? EG_OK : eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
+}
+
+static eg_status predict_all(json_t **out, predictor *p, const char *const *files, size_t n,
+                             const eg_options *o, const eg_events *ev, eg_error *err) {
+    json_t *images = json_array();
+    eg_status status = images ? EG_OK : eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
+    (void)o;
+    for (size_t done = 0; status == EG_OK && done < n;) {
+        int now = (int)(n - done < (size_t)p->batch ? n - done : (size_t)p->batch);
+        if (eg_study_stopped(ev)) {
+            status = eg_fail(err, EG_ERR_INTERRUPTED, "interrupted while predicting");
+            break;
+        }
+        status = predict_batch(images, p, files + done, now, err);
+        done += (size_t)now;
+        eg_study_report(ev, &(eg_progress){.kind = EG_PROGRESS_SCAN,
+                                           .stage = "predict",
+                                           .step = (int64_t)done,
+                                           .n_steps = (int64_t)n});
+    }
+    if (status == EG_OK) {
+        *out =
+            json_pack("{s:s, s:O, s:o, s:O}", "model", p->run.model, "classes", p->run.classes_json,
+                      "threshold", eg_json_real(p->run.threshold), "images", images);
+        if (!*out) status = eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
+    }
+    json_decref(images);
+    return status;
+}
+
+eg_status eg_predict(eg_doc **out, const char *run, const char *const *images, size_t n,
+                     const eg_options *o, const eg_events *ev, eg_error *err) {
+    predictor p = {0};
+    json_t *json = NULL;
+    if (n == 0) return eg_fail(err, EG_ERR_USAGE, "predict: no image given");
+    eg_status status = open_predictor(&p, run, n, o, err);
+    if (status == EG_OK) status = predict_all(&json, &p, images, n, o, ev, err);
+    eg_plan_free(p.plan);
+    eg_free(p.pixels);
+    eg_study_run_close(&p.run);
+    EG_TRY(status);
+    *out = eg_doc_new(json, "predictions");
+    return *out ? EG_OK : eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
+}

@@ -1,0 +1,277 @@
+/* Private header of the study room: the settings of a run, what a run holds while it goes, and the
+ * pieces that train, score, write and compare runs. Read it from the top: settings, data, scoring,
+ * the run directory, training, the run, documents. Only files of src/study include it. */
+#ifndef EG_STUDY_RUN_H
+#define EG_STUDY_RUN_H
+
+#include "study/study.h"
+
+/* ---- settings (settings.c, preset.c, weights_option.c) ---- */
+
+typedef enum { EG_RUN_FINETUNE, EG_RUN_FROZEN, EG_RUN_SCRATCH, EG_RUN_MODE_COUNT } eg_run_mode;
+
+/* Everything a run does, with no "auto" left. `o` is what config.json keeps; the rest is derived
+ * from it. */
+typedef struct {
+    eg_options o; /* resolved; texts live in `arena`; o.weights is one path or NULL */
+    eg_arena *arena;
+    const eg_arch_info *arch;
+    eg_run_mode mode;
+    char weights_sha256[65]; /* of the whole input file, "" without one */
+    eg_preprocess preprocess;
+    eg_bn_mode bn;
+    bool live;  /* the trunk runs in every epoch; false: features are computed once */
+    bool lbfgs; /* the exact head */
+    bool augmented;
+    eg_augment augment;
+} eg_settings;
+
+const char *eg_study_mode_name(eg_run_mode mode);
+bool eg_study_mode_parse(eg_run_mode *out, const char *name);
+/* Settings of `model` in `mode` from the user's options. Weights are looked up and hashed here.
+ * EG_ERR_USAGE says which option is wrong; EG_ERR_NOT_FOUND names a missing weights file. */
+eg_status eg_study_settings_resolve(eg_settings *out, const eg_options *o, const char *model,
+                                    const char *mode, eg_error *err);
+/* Settings back from "settings" of config.json (--resume). */
+eg_status eg_study_settings_read(eg_settings *out, const json_t *settings, eg_error *err);
+/* Every option that matters to the result, under its option's name; NULL: no memory. */
+json_t *eg_study_settings_json(const eg_settings *s);
+void eg_study_settings_free(eg_settings *s);
+/* The path that --weights gives for `model`: a MODEL=FILE entry, else the plain FILE; *out NULL
+ * when there is none. */
+eg_status eg_study_weights_find(char **out, const char *spec, const char *model, eg_error *err);
+
+/* Preprocessing as named in o->preprocessing and o->img_size for a network. */
+eg_status eg_study_preset(eg_preprocess *out, const eg_arch_info *arch, const char *name,
+                          int64_t img_size, eg_error *err);
+json_t *eg_study_preset_json(const eg_preprocess *p);
+eg_status eg_study_preset_parse(eg_preprocess *out, const json_t *json, eg_error *err);
+
+/* ---- data (data_stage.c) ---- */
+
+/* A data set opened, checked and split, and its "data" JSON of doc/documents.md. */
+typedef struct {
+    eg_dataset *ds;
+    json_t *json;
+    uint32_t *train, *val, *test; /* dataset indices */
+    size_t n_train, n_val, n_test;
+} eg_data_stage;
+eg_status eg_study_data_open(eg_data_stage *out, const char *dir, const eg_options *o,
+                             const eg_events *ev, eg_error *err);
+void eg_study_data_free(eg_data_stage *data);
+/* The checking half of it, for commands without a split: bad files are refused, or dropped with
+ * --skip-bad. */
+eg_status eg_study_data_check(json_t **bad, eg_dataset *ds, bool skip_bad, const eg_events *ev,
+                              eg_error *err);
+/* The split that `name` means; false: none. */
+bool eg_study_split_parse(eg_split *out, const char *name);
+
+/* ---- scoring (scorer.c, scores.c) ---- */
+
+typedef struct {
+    const eg_dataset *ds;
+    const uint32_t *indices; /* borrowed while the scorer lives */
+    size_t n;
+    eg_preprocess preprocess;
+    int batch, workers;
+    bool features;      /* rows are pooled features instead of logits */
+    size_t cache_bytes; /* for decoded images, when it runs once an epoch */
+} eg_scorer_options;
+typedef struct {
+    eg_scorer_options o;
+    eg_plan *plan;
+    eg_loader *loader;
+    size_t width; /* of a row: classes or features */
+} eg_scorer;
+eg_status eg_study_scorer_open(eg_scorer *out, eg_network *net, const eg_scorer_options *o,
+                               eg_error *err);
+/* Rows (n, width) in the order of the indices, with the network's present weights. */
+eg_status eg_study_scorer_run(float *rows, eg_scorer *s, const char *stage, const eg_events *ev,
+                              eg_error *err);
+void eg_study_scorer_close(eg_scorer *s);
+
+/* Class probabilities of the images of one split. */
+typedef struct {
+    size_t n;
+    int n_classes;
+    char **file;    /* (n) relative paths */
+    int32_t *label; /* (n) */
+    double *prob;   /* (n, n_classes) */
+} eg_scores;
+eg_status eg_study_scores_new(eg_scores *out, const eg_dataset *ds, const uint32_t *indices,
+                              size_t n, eg_error *err);
+void eg_study_scores_free(eg_scores *s);
+/* Open a scorer, run it, take the softmax. */
+eg_status eg_study_scores_of(eg_scores *out, eg_network *net, const eg_scorer_options *o,
+                             const char *stage, const eg_events *ev, eg_error *err);
+/* predictions-*.csv, and back (the study compares what the files say, so that a run kept from
+ * earlier counts alike). */
+eg_status eg_study_scores_write(const eg_scores *s, const char *path, char *const *classes,
+                                eg_error *err);
+eg_status eg_study_scores_read(eg_scores *out, const char *path, char *const *classes,
+                               int n_classes, eg_error *err);
+/* One CSV field, quoted when it needs it. */
+void eg_study_csv_add(eg_buffer *b, const char *text);
+/* The positive class's column (n), eg_free; NULL: no memory or not two classes. */
+double *eg_study_scores_positive(const eg_scores *s);
+/* Threshold with the best accuracy on these (validation) scores; 0.5 unless there are two classes.
+ * */
+double eg_study_scores_threshold(const eg_scores *s);
+/* Mean loss, accuracy and AUC only: what an epoch's line needs. */
+typedef struct {
+    double loss, accuracy, auc;
+} eg_brief;
+eg_status eg_study_scores_brief(eg_brief *out, const eg_scores *s, eg_error *err);
+/* M of doc/documents.md. `threshold` NaN: argmax (0.5), the headline figures. */
+eg_status eg_study_metrics_json(json_t **out, const eg_scores *s, char *const *classes,
+                                double threshold, eg_error *err);
+
+/* ---- progress (progress.c) ---- */
+
+bool eg_study_stopped(const eg_events *ev);
+void eg_study_report(const eg_events *ev, const eg_progress *p);
+void eg_study_note(const eg_events *ev, const char *format, ...) EG_PRINTF(2, 3);
+
+/* ---- a run while it goes ---- */
+
+/* Features of every sample of a data set, computed once by a frozen trunk. */
+typedef struct {
+    float *rows; /* (n_samples, width) by dataset index */
+    size_t width;
+    double seconds;
+} eg_feature_store;
+
+typedef struct {
+    const eg_settings *s;
+    const eg_data_stage *data;
+    const char *dir;
+    const eg_events *ev; /* may be NULL */
+    bool resume;
+    eg_feature_store *store; /* frozen runs with cached features; empty in others */
+    eg_network *net;
+    json_t *history; /* array of rows */
+    /* results */
+    double train_seconds, images_per_second, feature_seconds;
+    size_t peak_bytes; /* activations, weights, gradients, moments: planned, not measured */
+    int64_t best_epoch, epochs;
+    const char *stopped; /* "epochs" | "patience" | "converged" */
+    double best_loss;
+} eg_run;
+
+/* Train by epochs, trunk included (trainer.c). Writes best and last checkpoint, history, resume
+ * state. */
+eg_status eg_study_train_live(eg_run *run, eg_error *err);
+/* Train the head on features computed once (frozen.c, head_exact.c, head_recipe.c). */
+eg_status eg_study_train_frozen(eg_run *run, eg_error *err);
+eg_status eg_study_head_exact(eg_run *run, const float *x, eg_error *err);
+eg_status eg_study_head_recipe(eg_run *run, const float *x, eg_error *err);
+/* Head tensors of a network: weight (K, D) and bias (K). */
+eg_status eg_study_head_find(eg_net_tensor **weight, eg_net_tensor **bias, eg_network *net,
+                             eg_error *err);
+/* Scores of `indices` from the stored features and the network's present head. */
+eg_status eg_study_frozen_scores(eg_scores *out, eg_run *run, const uint32_t *indices, size_t n,
+                                 eg_error *err);
+/* features.npz: features, labels, files, and split when `with_split`. */
+eg_status eg_study_features_write(const char *path, const float *rows, size_t width,
+                                  const eg_dataset *ds, bool with_split, eg_error *err);
+
+/* The recipe in the net room's terms. Class weights of the loss: n / (K n_k) when balanced, else
+ * all 1 (eg_free); NULL: no memory. */
+eg_opt_options eg_study_optimizer_options(const eg_options *o);
+eg_schedule eg_study_schedule(const eg_options *o, int64_t steps_per_epoch);
+float *eg_study_class_weights(const eg_settings *s, const eg_data_stage *data);
+
+/* ---- the run directory (run_dir.c, checkpoint.c, resume.c) ---- */
+
+/* Make it ready: new or empty, or emptied of a former run's files with `overwrite`; else
+ * EG_ERR_USAGE. */
+eg_status eg_study_dir_prepare(const char *dir, bool overwrite, eg_error *err);
+json_t *eg_study_config_json(const eg_settings *s, const json_t *data);
+eg_status eg_study_file_write(const char *dir, const char *name, const json_t *json, eg_error *err);
+eg_status eg_study_file_read(json_t **out, const char *dir, const char *name, eg_error *err);
+eg_status eg_study_split_write(const eg_run *run, eg_error *err);
+/* One row of history, kept in run->history and appended to history.jsonl. */
+typedef struct {
+    int64_t epoch;
+    double train_loss, train_accuracy;
+    eg_brief val;
+    double lr, seconds, images_per_second; /* NaN: does not apply */
+} eg_history_row;
+eg_status eg_study_history_add(eg_run *run, const eg_history_row *row, eg_error *err);
+/* history.jsonl again from run->history (start, and resume: rows after the resumed epoch go). */
+eg_status eg_study_history_rewrite(const eg_run *run, eg_error *err);
+
+/* Save the network with classes, preprocessing and threshold in its metadata. */
+eg_status eg_study_checkpoint_save(const eg_run *run, const char *path, int64_t epoch,
+                                   double threshold, eg_error *err);
+/* Load a checkpoint of the same network back into it. */
+eg_status eg_study_checkpoint_load(eg_network *net, const char *path, eg_error *err);
+/* A run opened for use. */
+typedef struct {
+    eg_network *net;
+    char *model;
+    json_t *classes_json;
+    char **classes; /* (n_classes) borrowed from classes_json */
+    int n_classes;
+    double threshold;
+    eg_preprocess preprocess;
+} eg_opened_run;
+eg_status eg_study_run_open(eg_opened_run *out, const char *run, eg_error *err);
+void eg_study_run_close(eg_opened_run *r);
+
+/* What must be known to go on after an epoch, besides network and moments. */
+typedef struct {
+    int64_t epoch, best_epoch, bad_epochs;
+    double best_loss, train_seconds;
+} eg_resume_state;
+/* Save epoch's network, moments and state in two alternating slots: a kill at any moment leaves one
+ * whole. last (and best, when `is_best`) become links to the slot's network. */
+eg_status eg_study_resume_save(eg_run *run, const eg_optimizer *opt, const eg_resume_state *state,
+                               double threshold, bool is_best, eg_error *err);
+/* *state.epoch = 0: nothing saved yet, start anew. Also restores run->history. */
+eg_status eg_study_resume_load(eg_resume_state *state, eg_run *run, eg_optimizer *opt,
+                               eg_error *err);
+void eg_study_resume_clear(const char *dir);
+
+/* Freeze proof: the saved network against the input weights file, tensor by tensor, bit by bit
+ * (freeze.c). A trunk tensor that differs is EG_ERR_INTERNAL naming it when `strict`, else only
+ * counted. *out: freeze.json. */
+eg_status eg_study_freeze_prove(json_t **out, const char *checkpoint, const char *weights,
+                                const eg_settings *s, int n_classes, bool strict, eg_error *err);
+
+/* ---- one run from start to end (run.c) ---- */
+
+/* Train, score, write: *out is R of doc/documents.md, also in summary.json. The directory must be
+ * prepared. */
+eg_status eg_study_run_execute(json_t **out, eg_run *run, eg_error *err);
+
+/* ---- documents of the study ---- */
+
+/* Entry of the zoo for `models`; with `measure` > 0 that batch size is timed on random numbers
+ * (models.c, measure.c). */
+eg_status eg_study_model_json(json_t **out, const eg_arch_info *arch, int64_t measure_batch,
+                              eg_error *err);
+eg_status eg_study_measure(json_t *entry, const eg_arch_info *arch, int n_classes, int batch,
+                           eg_error *err);
+
+/* One finished run as the comparison sees it. */
+typedef struct {
+    const char *name; /* "<model>-<mode>" */
+    json_t *summary;  /* R */
+    json_t *config;
+    eg_scores val, test; /* test.n = 0 without a test split */
+} eg_finished_run;
+/* Task A: the numbers as sentences, and the two models they speak for. NULL: no memory. */
+json_t *eg_study_choice(const json_t *models);
+/* Task D: every pair of runs on the same images. Task E: why test lags validation, first form. */
+eg_status eg_study_compare(json_t **out, const eg_finished_run *runs, size_t n, eg_error *err);
+eg_status eg_study_why(json_t **out, const eg_finished_run *runs, size_t n, const json_t *data,
+                       eg_error *err);
+
+/* A growing array of sentences; false: no memory. */
+bool eg_study_say(json_t *sentences, const char *format, ...) EG_PRINTF(2, 3);
+/* Number at a key of an object; NaN when absent or null. */
+double eg_study_number(const json_t *object, const char *key);
+json_t *eg_study_machine_json(bool kernels); /* cpu, isa, threads ... (version.c) */
+
+#endif

@@ -1,0 +1,33 @@
+# Functions for the cases; run_case puts this before each cmd.
+
+# small_tree DIR [N]: a class-folder tree with N (default 12) training and 4 test images a class
+small_tree() {
+    for small_class in NORMAL PNEUMONIA; do
+        mkdir -p "$1/train/$small_class" "$1/test/$small_class"
+        ls "$SAMPLES/chest_xray/train/$small_class" | head -n "${2-12}" | while read -r small_file; do
+            cp "$SAMPLES/chest_xray/train/$small_class/$small_file" "$1/train/$small_class/"
+        done
+        ls "$SAMPLES/chest_xray/test/$small_class" | head -n 4 | while read -r small_file; do
+            cp "$SAMPLES/chest_xray/test/$small_class/$small_file" "$1/test/$small_class/"
+        done
+    done
+}
+
+# small_run DIR RUN [options]: a quick run from scratch, so that a case has a run without pretrained weights
+small_run() {
+    small_dir=$1
+    small_out=$2
+    shift 2
+    "$ENGRAFT" train "$small_dir" --model small_cnn --mode scratch --img-size 64 --epochs 1 --batch-size 8 \
+        --patients none --out "$small_out" -q "$@"
+}
+
+# hostile_pickle FILE: protocol 2, "call posix.system('touch PWNED')"; what a weights file may hold
+hostile_pickle() {
+    printf '\200\002cposix\nsystem\nq\000X\013\000\000\000touch PWNEDq\001\205q\002Rq\003.' >"$1"
+}
+
+# one_image: path of some sample image
+one_image() {
+    ls "$SAMPLES"/chest_xray/test/NORMAL/*.jp*g | head -n 1
+}

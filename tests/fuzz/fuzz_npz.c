@@ -1,0 +1,23 @@
+/* Fuzz target: .npz, and the same bytes as a bare .npy header. Every byte of an array that is found
+ * is read. */
+#include "codec/npy.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static const char *const names[] = {"f", "i", "b", "u", "s", "e", "o", "features", "labels"};
+    char digest[65];
+    eg_error err = {0};
+    eg_codec_npy_header header;
+    if (eg_codec_npy_parse(&header, data, size, &err) == EG_OK) {
+        eg_sha256_hex(digest, data + header.data_offset, header.n_bytes);
+    }
+    eg_npz *npz = NULL;
+    if (eg_codec_npz_decode(&npz, data, size, &err) != EG_OK) return 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const eg_npy_array *array = eg_npz_find(npz, names[i]);
+        if (array != NULL) eg_sha256_hex(digest, array->data, array->n_bytes);
+    }
+    eg_npz_free(npz);
+    return 0;
+}
