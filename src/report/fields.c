@@ -77,12 +77,16 @@ static void print_real(char *out, size_t size, double v, int decimals, bool plus
 static eg_figure scaled(const json_t *node, const char *path, double scale, int decimals, bool plus,
                         const char *unit) {
     double v;
-    if (!eg_report_number(&v, node, path)) return unknown();
+    if (!eg_report_number(&v, node, path) || !isfinite(v * scale)) return unknown();
     eg_figure f = {.known = true};
     char number[40];
     print_real(number, sizeof number, v * scale, decimals, plus);
     snprintf(f.text, sizeof f.text, "%s%s", number, unit);
     return f;
+}
+
+eg_figure eg_report_published(const json_t *node, const char *path) {
+    return scaled(node, path, 1, 1, false, "%");
 }
 
 eg_figure eg_report_percent(const json_t *node, const char *path) {
@@ -176,6 +180,9 @@ static eg_figure interval(const json_t *node, const char *path, double scale, in
     const json_t *pair = eg_report_at(node, path);
     const json_t *lo = json_array_get(pair, 0), *hi = json_array_get(pair, 1);
     if (!json_is_number(lo) || !json_is_number(hi)) return unknown();
+    if (!isfinite(json_number_value(lo) * scale) || !isfinite(json_number_value(hi) * scale)) {
+        return unknown();
+    }
     eg_figure f = {.known = true};
     char a[24], b[24];
     print_real(a, sizeof a, json_number_value(lo) * scale, decimals, plus);

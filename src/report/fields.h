@@ -23,6 +23,8 @@ bool eg_report_is(const json_t *node, const char *path,
                   const char *text); /* is the text at path `text`? */
 
 eg_figure eg_report_percent(const json_t *node, const char *path); /* 0.9134 -> "91.3%" */
+eg_figure eg_report_published(const json_t *node,
+                              const char *path); /* 80.858, in percent already -> "80.9%" */
 eg_figure eg_report_real(const json_t *node, const char *path, int decimals);
 eg_figure eg_report_short(const json_t *node,
                           const char *path); /* four significant digits: "0.0005" */

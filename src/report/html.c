@@ -129,39 +129,43 @@ static json_t *runs_of(const json_t *root, bool study) {
     return list;
 }
 
-eg_status eg_report_html(const char *path, const eg_doc *study, const char *lang, eg_error *err) {
-    eg_page p = {.lang = EG_LANG_EN};
-    bool is_study = strcmp(study->kind, "study") == 0;
-    if (!is_study && strcmp(study->kind, "train") != 0) {
+eg_status eg_page_build(eg_buffer *out, const eg_doc *doc, eg_lang lang, const char *path,
+                        eg_error *err) {
+    bool study = strcmp(doc->kind, "study") == 0;
+    if (!study && strcmp(doc->kind, "train") != 0) {
         return eg_fail(err, EG_ERR_MISMATCH,
                        "%s: a page shows a study or a run, found a document of kind '%s' - give "
                        "the directory that 'engraft study' or 'engraft train' wrote",
-                       path, study->kind);
+                       path, doc->kind);
     }
-    if (!json_is_object(study->root)) {
+    if (!json_is_object(doc->root)) {
         return eg_fail(err, EG_ERR_INPUT,
                        "%s: the document is not a JSON object, so it is no study and no run - "
                        "see doc/documents.md",
                        path);
     }
-    if (lang != NULL && strcmp(lang, "zh-TW") == 0) {
-        p.lang = EG_LANG_ZH;
-    } else if (lang != NULL && strcmp(lang, "en") != 0) {
+    json_t *runs = runs_of(doc->root, study);
+    if (runs == NULL) return eg_fail(err, EG_ERR_NO_MEMORY, "%s: no memory for the page", path);
+    eg_page p = {.lang = lang, .study = study ? doc->root : NULL, .runs = runs};
+    page_write(&p);
+    json_decref(runs);
+    if (p.out.failed) {
+        eg_buffer_free(&p.out);
+        return eg_fail(err, EG_ERR_NO_MEMORY, "%s: no memory for the page", path);
+    }
+    *out = p.out;
+    return EG_OK;
+}
+
+eg_status eg_report_html(const char *path, const eg_doc *study, const char *lang, eg_error *err) {
+    bool chinese = lang != NULL && strcmp(lang, "zh-TW") == 0;
+    if (lang != NULL && !chinese && strcmp(lang, "en") != 0) {
         return eg_fail(err, EG_ERR_USAGE, "lang: found '%s', expected en or zh-TW", lang);
     }
-    p.study = is_study ? study->root : NULL;
-    json_t *runs = runs_of(study->root, is_study);
-    if (runs == NULL) return eg_fail(err, EG_ERR_NO_MEMORY, "%s: no memory for the page", path);
-    p.runs = runs;
-    page_write(&p);
-    eg_status status = EG_OK;
-    if (p.out.failed) {
-        status = eg_fail(err, EG_ERR_NO_MEMORY, "%s: no memory for the page", path);
-    } else {
-        eg_part part = {.data = p.out.data, .size = p.out.size};
-        status = eg_file_write_atomic(path, &part, 1, err);
-    }
-    eg_buffer_free(&p.out);
-    json_decref(runs);
+    eg_buffer page = {0};
+    EG_TRY(eg_page_build(&page, study, chinese ? EG_LANG_ZH : EG_LANG_EN, path, err));
+    eg_part part = {.data = page.data, .size = page.size};
+    eg_status status = eg_file_write_atomic(path, &part, 1, err);
+    eg_buffer_free(&page);
     return status;
 }

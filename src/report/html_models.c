@@ -8,7 +8,7 @@ static void model_row(eg_page *p, const json_t *m) {
     eg_page_cell_close(p);
     eg_page_cell_figure(p, eg_report_integer(m, "parameters"));
     eg_page_cell_figure(p, eg_report_large(m, "multiply_adds"));
-    eg_page_cell_figure(p, eg_report_percent(m, "imagenet_top1"));
+    eg_page_cell_figure(p, eg_report_published(m, "imagenet_top1"));
     eg_page_cell_figure(p, eg_report_integer(m, "img_size"));
     eg_page_cell_figure(p, eg_report_integer(m, "features"));
     eg_page_cell_figure(p, eg_report_real(m, "measured_ms_per_image", 1));

@@ -81,7 +81,10 @@ static void hash_table(eg_page *p, const json_t *list, eg_text what, const char 
         const json_t *item = json_array_get(list, i);
         eg_page_row_open(p);
         eg_page_cell_text(p, eg_report_string(item, name_key));
-        if (file) eg_page_cell_text(p, eg_report_string(item, file_key));
+        if (file) {
+            const char *name = eg_report_string(item, file_key);
+            eg_page_cell_text(p, name != NULL ? name : eg_report_string(item, "weights"));
+        }
         eg_page_cell_open(p);
         eg_page_raw(p, "<code>");
         eg_page_text(p, eg_report_string(item, "weights_sha256"));
@@ -106,7 +109,7 @@ static void again(eg_page *p) {
     eg_page_raw(p, "</dl>\n");
     eg_page_note(p, EG_TEXT_AGAIN_NOTE, NULL, 0);
     eg_page_heading(p, 3, EG_TEXT_WEIGHTS);
-    hash_table(p, eg_report_at(p->study, "models"), EG_TEXT_MODEL, "name", "weights");
+    hash_table(p, eg_report_at(p->study, "models"), EG_TEXT_MODEL, "name", "weights_file");
     eg_page_heading(p, 3, EG_TEXT_CHECKPOINTS);
     hash_table(p, p->runs, EG_TEXT_RUN, "name", NULL);
     eg_page_section_close(p);

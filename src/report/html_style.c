@@ -61,12 +61,14 @@ static const char table_style[] =
     "th,td{text-align:left;padding:7px 16px 7px 0;border-bottom:1px solid var(--line);"
     "vertical-align:baseline}\n"
     "th:last-child,td:last-child{padding-right:0}\n"
-    "thead th{font-weight:600;font-size:.82rem;color:var(--soft);vertical-align:bottom;"
+    "thead "
+    "th{word-break:keep-all;font-weight:600;font-size:.82rem;color:var(--soft);vertical-align:"
+    "bottom;"
     "border-bottom:1.5px solid var(--soft)}\n"
     "tbody th{font-weight:600}\n"
     ".n{text-align:right}td.n{white-space:nowrap}\n"
     "td.n small{display:block}\n"
-    "b.apart{color:var(--blue)}b.same{color:var(--soft);font-weight:400}\n"
+    "b.apart{color:var(--blue)}b.same{white-space:nowrap;color:var(--soft);font-weight:400}\n"
     ".never{font-style:italic;color:var(--soft);border-bottom:1px dotted var(--soft)}\n";
 
 static const char figure_style[] =
@@ -122,6 +124,10 @@ static const char row_style[] =
 
 /* Narrow: a row becomes a card whose lines are "head ... value". Print: paper white, nothing cut, details open. */
 static const char narrow_style[] =
+    "@media (max-width:960px){"
+    ".forest{grid-template-columns:1fr max-content;column-gap:12px}\n"
+    ".forest>div:nth-child(3n+1){grid-column:1/-1;padding-bottom:0}\n"
+    ".forest>div:nth-child(3n+1):nth-last-child(3){display:none}}\n"
     "@media (max-width:720px){body{font-size:15px}header,main,footer{padding:0 12px}"
     "header{padding-top:24px}h1{font-size:1.6rem}section{padding:18px 15px;border-radius:10px}\n"
     "table.cards,.cards tbody,.cards tr,.cards td,.cards th{display:block}\n"
@@ -129,13 +135,12 @@ static const char narrow_style[] =
     ".cards tr{border:1px solid var(--line);border-radius:9px;padding:9px 13px;margin:10px 0}\n"
     ".cards td,.cards tbody th{border:0;padding:3px 0;text-align:right;white-space:normal}\n"
     ".cards td{display:flex;justify-content:space-between;gap:16px;align-items:baseline}\n"
-    ".cards td:before{content:attr(data-l);color:var(--soft);text-align:left;font-size:.92em;flex:none;max-width:55%}\n"
+    ".cards "
+    "td:before{content:attr(data-l);color:var(--soft);text-align:left;font-size:.92em;flex:none;"
+    "max-width:55%}\n"
     ".cards td>span{overflow-wrap:anywhere;min-width:0}\n"
     ".cards tbody th{text-align:left;font-size:1rem}.cards td.n small{display:inline}\n"
     "small.why{min-width:0}\n"
-    ".forest{grid-template-columns:1fr max-content;column-gap:12px}\n"
-    ".forest>div:nth-child(3n+1){grid-column:1/-1;padding-bottom:0}\n"
-    ".forest>div:nth-child(3n+1):nth-last-child(3){display:none}\n"
     ".forest .n b{min-width:0}.forest>.n small{display:block}\n"
     ".pair{grid-template-columns:minmax(0,1fr)}figure{max-width:none}figcaption{min-height:0}\n"
     "dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}}\n"

@@ -24,6 +24,11 @@ typedef struct {
     int n_columns, column;
 } eg_page;
 
+/* The whole page of a study or run into `out` (html.c); `path` only names it in errors. EG_ERR_MISMATCH: another kind,
+ * EG_ERR_INPUT: no JSON object, EG_ERR_NO_MEMORY; `out` is untouched then. */
+eg_status eg_page_build(eg_buffer *out, const eg_doc *doc, eg_lang lang, const char *path,
+                        eg_error *err);
+
 /* ---- text (page.c) ---- */
 
 void eg_page_raw(eg_page *p, const char *markup);

@@ -27,7 +27,7 @@ static void globals(eg_term *t, const json_t *list) {
     eg_table table = {.n_keys = 1};
     eg_table_column(&table, "pickle global", false);
     eg_table_column(&table, "at byte", true);
-    eg_table_column(&table, "", false);
+    eg_table_column(&table, "verdict", false);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *g = json_array_get(list, i);
         const json_t *allowed = eg_report_at(g, "allowed");

@@ -10,8 +10,8 @@ static void model_row(eg_table *table, const json_t *m, bool measured) {
     eg_table_cell(table, eg_report_string(m, "name"), EG_STYLE_PLAIN);
     eg_table_figure(table, eg_report_integer(m, "parameters"));
     eg_table_figure(table, eg_report_large(m, "multiply_adds"));
-    eg_table_figure(table, eg_report_percent(m, "imagenet_top1"));
-    eg_table_figure(table, eg_report_percent(m, "imagenet_top5"));
+    eg_table_figure(table, eg_report_published(m, "imagenet_top1"));
+    eg_table_figure(table, eg_report_published(m, "imagenet_top5"));
     eg_table_figure(table, eg_report_integer(m, "img_size"));
     eg_table_figure(table, eg_report_bytes(m, "file_bytes"));
     if (measured) {

@@ -66,10 +66,15 @@ static void comparison(eg_term *t, const json_t *c) {
     eg_term_paragraph(t, "", pair);
     eg_free(pair);
     eg_figure difference = eg_report_points(c, "difference");
-    eg_figure ci = eg_report_interval_points(c, "ci");
-    eg_buffer_printf(&t->out, "%8s %-15s  p %-6s  Holm %-6s  ", difference.text,
-                     ci.known ? ci.text : "", eg_report_p(c, "p").text,
-                     eg_report_p(c, "p_holm").text);
+    eg_figure ci = eg_report_interval_points(c, "ci"), holm = eg_report_p(c, "p_holm");
+    eg_buffer_printf(&t->out, "%8s %-15s  p %-6s  Holm %s", difference.text,
+                     ci.known ? ci.text : "", eg_report_p(c, "p").text, holm.text);
+    int blanks = 8 - (int)strlen(holm.text);
+    if (t->columns < 72) { /* no room beside the figures */
+        eg_buffer_add(&t->out, "\n", 1);
+        blanks = 9;
+    }
+    eg_buffer_printf(&t->out, "%*s", blanks > 2 ? blanks : 2, "");
     eg_term_style(t, apart ? EG_STYLE_BOLD : EG_STYLE_DIM);
     eg_term_text(t, verdict);
     eg_term_style(t, EG_STYLE_PLAIN);

@@ -55,29 +55,32 @@ static size_t line_length(const char *text, int columns) {
     return fits > 0 ? fits : strlen(text);
 }
 
-void eg_term_paragraph(eg_term *t, const char *bullet, const char *text) {
-    if (text == NULL) return;
-    int indent = eg_report_width(bullet);
-    const char *lead = bullet;
-    do {
-        size_t n = line_length(text, t->columns - indent);
-        eg_buffer_add(&t->out, lead, strlen(lead));
-        if (lead != bullet) blanks(t, indent);
+/* `text` broken to the width behind `indent` blanks, which the caller has filled in the first line. */
+static void wrapped(eg_term *t, int indent, const char *text) {
+    int room = t->columns - indent > 10 ? t->columns - indent : 10;
+    for (bool first = true; first || *text != 0; first = false) {
+        size_t n = line_length(text, room);
+        if (!first) blanks(t, indent);
         add_clean(t, text, n);
         eg_buffer_add(&t->out, "\n", 1);
         text += n;
         while (*text == ' ') text++;
-        lead = "";
-    } while (*text != 0);
+    }
+}
+
+void eg_term_paragraph(eg_term *t, const char *bullet, const char *text) {
+    if (text == NULL) return;
+    eg_buffer_add(&t->out, bullet, strlen(bullet));
+    wrapped(t, eg_report_width(bullet), text);
 }
 
 void eg_term_pair(eg_term *t, int width, const char *name, const char *value) {
     eg_term_style(t, EG_STYLE_DIM);
-    eg_buffer_printf(&t->out, "%-*s", width, name);
+    eg_term_text(t, name);
     eg_term_style(t, EG_STYLE_PLAIN);
-    blanks(t, gap);
-    eg_term_text(t, value);
-    eg_buffer_add(&t->out, "\n", 1);
+    int used = eg_report_width(name);
+    blanks(t, used < width ? width - used + gap : gap);
+    wrapped(t, (used < width ? width : used) + gap, value != NULL ? value : "-");
 }
 
 /* ---- tables ---- */
@@ -165,20 +168,24 @@ static void write_line(eg_term *t, const eg_table *table, const int *widths, int
     eg_buffer_add(&t->out, "\n", 1);
 }
 
-/* Widths; key columns give way when they alone would fill the terminal. */
+/* Widths of all columns; returns that of the keys with their gaps. Keys leave room for the widest other column, as
+ * long as that takes no more than half of the terminal; the widest key gives way first. */
 static int fit_widths(const eg_term *t, const eg_table *table, int *widths) {
-    int keys = 0;
-    for (int c = 0; c < table->n_columns; c++) widths[c] = column_width(table, c);
-    for (int c = 0; c < table->n_keys; c++) {
-        int most = t->columns / 2 / table->n_keys - gap;
-        if (table->n_keys == 1) most = t->columns / 2;
-        bool crowded = c > 0 ? keys + widths[c] > t->columns / 2 : widths[c] > t->columns / 2 - 12;
-        if (crowded && widths[c] > most) widths[c] = most;
-        keys += widths[c] + gap;
+    int keys = 0, widest = 0, n_keys = table->n_keys;
+    for (int c = 0; c < table->n_columns; c++) {
+        widths[c] = column_width(table, c);
+        if (c < n_keys) keys += widths[c] + gap;
+        if (c >= n_keys && widths[c] > widest) widest = widths[c];
     }
-    for (int c = table->n_keys; c < table->n_columns; c++) {
-        int most = t->columns - keys;
-        if (widths[c] > most) widths[c] = most;
+    int room = t->columns - widest > t->columns / 2 ? t->columns - widest : t->columns / 2;
+    while (keys > room) {
+        int at = 0;
+        for (int c = 1; c < n_keys; c++) at = widths[c] > widths[at] ? c : at;
+        widths[at]--;
+        keys--;
+    }
+    for (int c = n_keys; c < table->n_columns; c++) {
+        if (widths[c] > t->columns - keys) widths[c] = t->columns - keys;
     }
     return keys;
 }

@@ -34,6 +34,10 @@ static eg_status make_network(eg_run *run, eg_error *err) {
     EG_TRY(eg_network_new(&run->net, s->arch->name, run->data->ds->n_classes, s->preprocess.crop,
                           err));
     eg_network_init(run->net, (uint64_t)s->o.seed);
+    /* The new last layer starts as torch.nn.Linear does, whatever the family does with 1000
+     * classes: EfficientNet's own rule depends on the number of classes and gives two of them a
+     * first loss of 6 instead of 0.7. */
+    eg_network_init_head(run->net, (uint64_t)s->o.seed);
     eg_network_set_trainable(run->net, s->mode != EG_RUN_FROZEN, true);
     return s->o.weights ? load_weights(run, err) : EG_OK;
 }

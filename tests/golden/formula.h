@@ -14,7 +14,7 @@ enum {
     FORMULA_BLOCK = 32,
     FORMULA_INPUT = 1000000,
     FORMULA_SIGNS = 2000000,
-    FORMULA_PROJECTIONS = 8
+    FORMULA_PROJECTIONS = 32
 };
 
 /* [0, 1) with 24 bits: splitmix64's finaliser of a linear function of (seed, stream, index) */

@@ -30,7 +30,7 @@ static eg_options base_options(const char *out) {
     o.weights = "resnet18=" WEIGHTS;
     o.img_size = 32;
     o.epochs = 1;
-    o.batch_size = 8;
+    o.batch_size = 4; /* measured with it too */
     o.flip = 0;
     o.out = out;
     return o;
