@@ -25,17 +25,22 @@ int main(int argc, char **argv) {
     eg_optimizer *opt = NULL;
     if (eg_network_new(&net, argv[1], 2, 224, &err) != EG_OK) return fail(&err);
     eg_network_init(net, 0);
-    eg_plan_options o = {.mode = train ? EG_PLAN_TRAIN : EG_PLAN_PREDICT, .batch = batch, .stochastic = true, .dropout = -1};
+    eg_plan_options o = {.mode = train ? EG_PLAN_TRAIN : EG_PLAN_PREDICT,
+                         .batch = batch,
+                         .stochastic = true,
+                         .dropout = -1};
     eg_opt_options sgd = {.kind = EG_OPT_SGD, .momentum = 0.9};
     if (eg_plan_new(&plan, net, &o, &err) != EG_OK) return fail(&err);
     if (train && eg_optimizer_for(&opt, net, &sgd, &err) != EG_OK) return fail(&err);
     eg_random r = eg_random_make(1, 2, 3, 4);
     float *x = eg_plan_input(plan);
-    for (size_t i = 0; i < (size_t)batch * 224 * 224 * 3; i++) x[i] = (float)eg_random_uniform(&r) * 4 - 2;
+    for (size_t i = 0; i < (size_t)batch * 224 * 224 * 3; i++)
+        x[i] = (float)eg_random_uniform(&r) * 4 - 2;
     int32_t *labels = eg_calloc((size_t)batch, sizeof *labels);
     for (int i = 0; i < batch; i++) labels[i] = i % 2;
-    printf("{\"model\": \"%s\", \"mode\": \"%s\", \"batch\": %d, \"arena_bytes\": %zu, \"seconds\": [", argv[1], argv[2],
-           batch, eg_plan_arena_bytes(plan));
+    printf(
+        "{\"model\": \"%s\", \"mode\": \"%s\", \"batch\": %d, \"arena_bytes\": %zu, \"seconds\": [",
+        argv[1], argv[2], batch, eg_plan_arena_bytes(plan));
     for (int i = -1; i < repeats; i++) {
         double start = eg_time_now();
         eg_loss_result loss;

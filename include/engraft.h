@@ -65,7 +65,8 @@ const char *eg_status_text(eg_status status);
     X(FEATURES, "features", "DIR", "pooled features of every image into an .npz")                  \
     X(STUDY, "study", "DIR", "the whole assignment, tasks A to E, into one report")                \
     X(REPORT, "report", "STUDY", "write the HTML report of a study again")                         \
-    X(INSPECT, "inspect", "FILE", "what is in a weights file, an image or a run; executes nothing") \
+    X(INSPECT, "inspect", "FILE",                                                                  \
+      "what is in a weights file, an image or a run; executes nothing")                            \
     X(VERSION, "version", "", "versions, processor and kernels in use")
 
 typedef enum {
@@ -84,16 +85,16 @@ typedef enum {
 } eg_option_type;
 
 typedef struct {
-    const char *name;      /* long name without dashes, the canonical one */
-    char letter;           /* short name, or 0 */
-    const char *aliases;   /* further long names, "a,b", or NULL */
+    const char *name;    /* long name without dashes, the canonical one */
+    char letter;         /* short name, or 0 */
+    const char *aliases; /* further long names, "a,b", or NULL */
     eg_option_type type;
-    size_t offset;         /* of the field in eg_options */
-    const char *fallback;  /* default as text; NULL: not set */
-    double min, max;       /* range of INT and REAL, inclusive */
-    const char *choices;   /* "a|b|c" for CHOICE, else NULL */
-    const char *unit;      /* for the help, or NULL */
-    uint32_t commands;     /* bit set of 1u << eg_command */
+    size_t offset;        /* of the field in eg_options */
+    const char *fallback; /* default as text; NULL: not set */
+    double min, max;      /* range of INT and REAL, inclusive */
+    const char *choices;  /* "a|b|c" for CHOICE, else NULL */
+    const char *unit;     /* for the help, or NULL */
+    uint32_t commands;    /* bit set of 1u << eg_command */
     const char *help;
 } eg_option;
 
@@ -101,53 +102,53 @@ typedef struct {
  * A field "auto" (or 0 where said) is resolved per run and written to config.json as what it became.            */
 typedef struct {
     /* data */
-    const char *val_by;        /* patient | image: what is kept whole when validation is made from train */
-    double val_share;          /* share of train used for validation, when the tree has no val split */
+    const char *val_by; /* patient | image: what is kept whole when validation is made from train */
+    double val_share;   /* share of train used for validation, when the tree has no val split */
     const char *patients;      /* auto | none | kermany | prefix : how file names give patients */
     bool skip_bad;             /* leave out images that cannot be read, after naming them */
     const char *preprocessing; /* auto | weights | squash | crop */
     int64_t img_size;          /* pixels a side; 0 = of the weights */
     /* network */
-    const char *model;         /* one name (train, features) */
-    const char *models;        /* "a,b" (study) */
-    const char *mode;          /* finetune | frozen | scratch */
-    const char *modes;         /* "finetune,frozen" (study) */
-    const char *weights;       /* FILE, or MODEL=FILE; several joined with '\n' by the parser */
-    const char *bn;            /* auto | frozen | stats | train */
-    const char *dtype;         /* auto | f32 | bf16 */
-    double dropout;            /* rate before the last layer; negative = the network's own */
+    const char *model;   /* one name (train, features) */
+    const char *models;  /* "a,b" (study) */
+    const char *mode;    /* finetune | frozen | scratch */
+    const char *modes;   /* "finetune,frozen" (study) */
+    const char *weights; /* FILE, or MODEL=FILE; several joined with '\n' by the parser */
+    const char *bn;      /* auto | frozen | stats | train */
+    const char *dtype;   /* auto | f32 | bf16 */
+    double dropout;      /* rate before the last layer; negative = the network's own */
     /* recipe */
     int64_t epochs;
     int64_t batch_size;
-    const char *opt;           /* sgd | adamw */
+    const char *opt; /* sgd | adamw */
     double lr, momentum, weight_decay;
-    const char *sched;         /* constant | step | cosine | onecycle */
+    const char *sched; /* constant | step | cosine | onecycle */
     double warmup_epochs, min_lr;
     int64_t step_size;         /* epochs between steps of `step` */
     double gamma;              /* factor of a step */
     const char *class_weights; /* auto | none | balanced */
     double label_smoothing;
-    int64_t patience;          /* epochs without a better validation loss before stopping; 0 = never */
-    double clip_grad;          /* global gradient norm limit; 0 = none */
-    const char *head;          /* lbfgs | recipe (frozen mode) */
-    double C;                  /* inverse L2 penalty of the exact head */
+    int64_t patience; /* epochs without a better validation loss before stopping; 0 = never */
+    double clip_grad; /* global gradient norm limit; 0 = none */
+    const char *head; /* lbfgs | recipe (frozen mode) */
+    double C;         /* inverse L2 penalty of the exact head */
     /* augmentation (training images only) */
-    const char *augment;       /* auto | none | light */
-    double crop_min;           /* smallest area of the random resized crop, share of the image */
-    double flip;               /* probability of a left-right flip */
-    double jitter;             /* brightness and contrast factors in [1-j, 1+j] */
+    const char *augment; /* auto | none | light */
+    double crop_min;     /* smallest area of the random resized crop, share of the image */
+    double flip;         /* probability of a left-right flip */
+    double jitter;       /* brightness and contrast factors in [1-j, 1+j] */
     /* running */
     int64_t seed;
-    int64_t threads;           /* compute threads; 0 = all processors allowed to the process */
-    int64_t workers;           /* decoding threads; 0 = automatic */
-    const char *out;           /* directory or file written */
-    bool overwrite;            /* allow an existing run directory to be replaced */
-    const char *resume;        /* run directory to continue, or NULL */
+    int64_t threads;    /* compute threads; 0 = all processors allowed to the process */
+    int64_t workers;    /* decoding threads; 0 = automatic */
+    const char *out;    /* directory or file written */
+    bool overwrite;     /* allow an existing run directory to be replaced */
+    const char *resume; /* run directory to continue, or NULL */
     /* models, inspect, version, report, predict, eval */
     bool measure, verify, kernels;
-    const char *sort;          /* column of the models table */
-    const char *lang;          /* en | zh-TW */
-    const char *split;         /* eval: test | val | train */
+    const char *sort;  /* column of the models table */
+    const char *lang;  /* en | zh-TW */
+    const char *split; /* eval: test | val | train */
     /* output */
     bool json, quiet, verbose;
 } eg_options;
@@ -168,32 +169,39 @@ const eg_option *eg_option_find(const char *name, eg_command command);
 
 /* ---- 3. Progress ------------------------------------------------------------------------------------------- */
 
-typedef enum { EG_PROGRESS_NOTE, EG_PROGRESS_STEP, EG_PROGRESS_EPOCH, EG_PROGRESS_SCAN } eg_progress_kind;
+typedef enum {
+    EG_PROGRESS_NOTE,
+    EG_PROGRESS_STEP,
+    EG_PROGRESS_EPOCH,
+    EG_PROGRESS_SCAN
+} eg_progress_kind;
 
 typedef struct {
     eg_progress_kind kind;
-    const char *stage;           /* "train", "validate", "features", "test", "decode" ... */
-    const char *text;            /* NOTE: a line for the log, else NULL */
-    int64_t epoch, n_epochs;     /* 1-based */
-    int64_t step, n_steps;       /* 1-based; images for SCAN */
-    double loss, mean_loss;      /* STEP: now and mean of the epoch; EPOCH: of train */
-    double accuracy;             /* EPOCH: of train */
+    const char *stage;       /* "train", "validate", "features", "test", "decode" ... */
+    const char *text;        /* NOTE: a line for the log, else NULL */
+    int64_t epoch, n_epochs; /* 1-based */
+    int64_t step, n_steps;   /* 1-based; images for SCAN */
+    double loss, mean_loss;  /* STEP: now and mean of the epoch; EPOCH: of train */
+    double accuracy;         /* EPOCH: of train */
     double val_loss, val_accuracy, val_auc; /* EPOCH; NaN when undefined */
     double images_per_second, lr;
-    double data_wait_seconds;    /* time the compute waited for images, this epoch */
-    double eta_seconds;          /* for the whole stage */
+    double data_wait_seconds; /* time the compute waited for images, this epoch */
+    double eta_seconds;       /* for the whole stage */
 } eg_progress;
 
 /* How a long call reports and is stopped. All fields may be zero. */
 typedef struct {
     void (*progress)(void *context, const eg_progress *p); /* called on the caller's thread */
     void *context;
-    const volatile sig_atomic_t *stop; /* non-zero: stop at the next step boundary with EG_ERR_INTERRUPTED */
+    const volatile sig_atomic_t
+        *stop; /* non-zero: stop at the next step boundary with EG_ERR_INTERRUPTED */
 } eg_events;
 
 /* ---- 4. Documents: what every command returns -------------------------------------------------------------- */
 
-typedef struct eg_doc eg_doc; /* an immutable JSON document with a kind: "models", "train", "metrics", ... */
+typedef struct eg_doc
+    eg_doc; /* an immutable JSON document with a kind: "models", "train", "metrics", ... */
 
 void eg_doc_free(eg_doc *doc);
 /* Static name of what the document is; decides how eg_report_terminal draws it. */
@@ -209,37 +217,42 @@ void eg_text_free(char *text);
 /* List of networks (kind "models"): a JSON array of {name, family, parameters, multiply_adds, imagenet_top1,
  * imagenet_top5, weights, weights_sha256, file_bytes, img_size, resize, interpolation}, or one of them by `name`
  * (NULL = all). With o->measure also {measured_ms_per_image, measured_train_images_per_second, peak_bytes}. */
-eg_status eg_models(eg_doc **out, const char *name, const eg_options *o, const eg_events *ev, eg_error *err);
+eg_status eg_models(eg_doc **out, const char *name, const eg_options *o, const eg_events *ev,
+                    eg_error *err);
 
 /* ---- 6. Training: Tasks B and C ---------------------------------------------------------------------------- */
 
 /* Train o->model on the class folders of `dir` and write a run directory at o->out (kind "train": the run's summary,
  * as in study.json "runs"). The test split, when there is one, is scored once, after training. On EG_ERR_INTERRUPTED
  * and EG_ERR_DIVERGED the last good checkpoint stays and err->text says how to go on.                         */
-eg_status eg_train(eg_doc **out, const char *dir, const eg_options *o, const eg_events *ev, eg_error *err);
+eg_status eg_train(eg_doc **out, const char *dir, const eg_options *o, const eg_events *ev,
+                   eg_error *err);
 /* Pooled features of every image of `dir` into the .npz file o->out (kind "features": counts). */
-eg_status eg_features(eg_doc **out, const char *dir, const eg_options *o, const eg_events *ev, eg_error *err);
+eg_status eg_features(eg_doc **out, const char *dir, const eg_options *o, const eg_events *ev,
+                      eg_error *err);
 
 /* ---- 7. Evaluation and prediction -------------------------------------------------------------------------- */
 
 /* Score the run in directory `run` on split o->split of `dir` (kind "metrics"). */
-eg_status eg_eval(eg_doc **out, const char *run, const char *dir, const eg_options *o, const eg_events *ev,
-                  eg_error *err);
+eg_status eg_eval(eg_doc **out, const char *run, const char *dir, const eg_options *o,
+                  const eg_events *ev, eg_error *err);
 /* Class probabilities of `n` image files (kind "predictions"). */
-eg_status eg_predict(eg_doc **out, const char *run, const char *const *images, size_t n, const eg_options *o,
-                     const eg_events *ev, eg_error *err);
+eg_status eg_predict(eg_doc **out, const char *run, const char *const *images, size_t n,
+                     const eg_options *o, const eg_events *ev, eg_error *err);
 
 /* ---- 8. The study: Tasks A to E ---------------------------------------------------------------------------- */
 
 /* Every model x mode on `dir` into the directory o->out: study.json and runs/<model>-<mode>/ (kind "study"). */
-eg_status eg_study(eg_doc **out, const char *dir, const eg_options *o, const eg_events *ev, eg_error *err);
+eg_status eg_study(eg_doc **out, const char *dir, const eg_options *o, const eg_events *ev,
+                   eg_error *err);
 /* Read STUDY/study.json back. */
 eg_status eg_study_load(eg_doc **out, const char *study_dir, eg_error *err);
 
 /* ---- 9. Reports -------------------------------------------------------------------------------------------- */
 
 /* A document as terminal text, at most `columns` wide, with ANSI colour when `colour`. Release with eg_text_free. */
-eg_status eg_report_terminal(char **out, const eg_doc *doc, int columns, bool colour, eg_error *err);
+eg_status eg_report_terminal(char **out, const eg_doc *doc, int columns, bool colour,
+                             eg_error *err);
 /* A study (or a single run) as one self-contained HTML file at `path`; language "en" or "zh-TW". */
 eg_status eg_report_html(const char *path, const eg_doc *study, const char *lang, eg_error *err);
 

@@ -12,7 +12,8 @@
 /* Fill `err` (may be NULL) and return `status`: `return eg_fail(err, EG_ERR_INPUT, "...", ...)`. offset = -1. */
 eg_status eg_fail(eg_error *err, eg_status status, const char *format, ...) EG_PRINTF(3, 4);
 /* The same with a byte offset. */
-eg_status eg_fail_at(eg_error *err, eg_status status, int64_t offset, const char *format, ...) EG_PRINTF(4, 5);
+eg_status eg_fail_at(eg_error *err, eg_status status, int64_t offset, const char *format, ...)
+    EG_PRINTF(4, 5);
 /* Put "name: " in front of the text of an error already set; returns `status`. */
 eg_status eg_error_in(eg_error *err, eg_status status, const char *name);
 #define EG_TRY(call)                                                                               \
@@ -25,7 +26,7 @@ eg_status eg_error_in(eg_error *err, eg_status status, const char *name);
 
 /* `size` bytes, 64-byte aligned, not initialised (NaN-filled in debug builds); NULL when out of memory or size 0. */
 void *eg_malloc(size_t size);
-void *eg_calloc(size_t n, size_t size);          /* zeroed; NULL on overflow */
+void *eg_calloc(size_t n, size_t size);                    /* zeroed; NULL on overflow */
 void *eg_realloc(void *old, size_t old_size, size_t size); /* keeps 64-byte alignment */
 void eg_free(void *p);
 char *eg_strdup(const char *text);
@@ -42,8 +43,9 @@ void eg_memory_fail_at(uint64_t k);
 
 /* Arena: blocks that die together (64-byte aligned). */
 typedef struct eg_arena eg_arena;
-eg_arena *eg_arena_new(size_t block_bytes, size_t limit_bytes); /* limit 0 = none; NULL: no memory */
-void *eg_arena_get(eg_arena *arena, size_t size);               /* NULL: no memory or over the limit */
+eg_arena *eg_arena_new(size_t block_bytes,
+                       size_t limit_bytes);       /* limit 0 = none; NULL: no memory */
+void *eg_arena_get(eg_arena *arena, size_t size); /* NULL: no memory or over the limit */
 char *eg_arena_strdup(eg_arena *arena, const char *text, size_t n);
 void eg_arena_free(eg_arena *arena);
 
@@ -78,14 +80,14 @@ typedef struct {
     uint32_t key[2];
     uint32_t counter[4]; /* [0] counts blocks; [1..3] are the stream */
     uint32_t block[4];
-    int used;            /* words of `block` given out; 4 = empty */
+    int used; /* words of `block` given out; 4 = empty */
 } eg_random;
 /* Stream for (seed, a, b, c): e.g. (seed, epoch, sample, purpose). */
 eg_random eg_random_make(uint64_t seed, uint32_t a, uint32_t b, uint32_t c);
 uint32_t eg_random_u32(eg_random *r);
-double eg_random_uniform(eg_random *r);               /* [0, 1), 53 bits */
-double eg_random_normal(eg_random *r);                /* mean 0, sd 1 (Box-Muller, one value a call) */
-uint32_t eg_random_below(eg_random *r, uint32_t n);   /* [0, n), unbiased */
+double eg_random_uniform(eg_random *r); /* [0, 1), 53 bits */
+double eg_random_normal(eg_random *r);  /* mean 0, sd 1 (Box-Muller, one value a call) */
+uint32_t eg_random_below(eg_random *r, uint32_t n);              /* [0, n), unbiased */
 void eg_random_shuffle(eg_random *r, uint32_t *items, size_t n); /* Fisher-Yates */
 
 /* ---- byte cursor (cursor.c): reads of a borrowed byte range that cannot run over ---- */
@@ -94,8 +96,8 @@ typedef struct {
     const uint8_t *data;
     size_t size, pos;
 } eg_cursor;
-bool eg_cursor_skip(eg_cursor *c, size_t n);                       /* false: not that many left */
-const uint8_t *eg_cursor_take(eg_cursor *c, size_t n);             /* NULL: not that many left */
+bool eg_cursor_skip(eg_cursor *c, size_t n);           /* false: not that many left */
+const uint8_t *eg_cursor_take(eg_cursor *c, size_t n); /* NULL: not that many left */
 bool eg_cursor_u8(eg_cursor *c, uint8_t *v);
 bool eg_cursor_u16le(eg_cursor *c, uint16_t *v);
 bool eg_cursor_u32le(eg_cursor *c, uint32_t *v);
@@ -103,8 +105,8 @@ bool eg_cursor_u64le(eg_cursor *c, uint64_t *v);
 
 /* ---- numbers (number.c): strict, C locale, no trailing junk ---- */
 
-bool eg_parse_int(int64_t *out, const char *text);   /* decimal, K/M/G suffix (1024) */
-bool eg_parse_real(double *out, const char *text);   /* finite decimal or exponent form */
+bool eg_parse_int(int64_t *out, const char *text); /* decimal, K/M/G suffix (1024) */
+bool eg_parse_real(double *out, const char *text); /* finite decimal or exponent form */
 
 /* ---- hashing and files (sha256.c, file.c) ---- */
 
@@ -123,7 +125,8 @@ typedef struct {
     const void *data;
     size_t size;
 } eg_part;
-eg_status eg_file_write_atomic(const char *path, const eg_part *parts, size_t n_parts, eg_error *err);
+eg_status eg_file_write_atomic(const char *path, const eg_part *parts, size_t n_parts,
+                               eg_error *err);
 /* Append one line and flush (history.jsonl). */
 eg_status eg_file_append(const char *path, const char *text, eg_error *err);
 /* mkdir -p. */

@@ -43,8 +43,10 @@ typedef struct {
  * channel, YCbCr to RGB, CMYK as Pillow's convert("RGB"). PNG: 8 bit; of 16 bit the high byte; palette expanded;
  * alpha dropped as PIL convert("RGB"). A truncated or corrupt stream is an error: "unexpected end of JPEG data".
  * Errors: EG_ERR_INPUT with offset, EG_ERR_LIMIT, EG_ERR_NOT_FOUND, EG_ERR_IO; text begins with the path.     */
-eg_status eg_image_read(eg_image *out, const char *path, const eg_image_limits *limits, eg_error *err);
-eg_status eg_image_decode(eg_image *out, const void *data, size_t size, const eg_image_limits *limits, eg_error *err);
+eg_status eg_image_read(eg_image *out, const char *path, const eg_image_limits *limits,
+                        eg_error *err);
+eg_status eg_image_decode(eg_image *out, const void *data, size_t size,
+                          const eg_image_limits *limits, eg_error *err);
 /* Width, height and channels from the header only. */
 eg_status eg_image_probe(int *width, int *height, int *channels, const char *path, eg_error *err);
 /* For tests, phantoms and reports: encode as PNG (8 bit gray or RGB) into `out`. */
@@ -53,8 +55,16 @@ eg_status eg_png_encode(eg_buffer *out, const eg_image *image, eg_error *err);
 /* ---- tensors of weights files ---- */
 
 typedef enum {
-    EG_DTYPE_F32, EG_DTYPE_F64, EG_DTYPE_F16, EG_DTYPE_BF16,
-    EG_DTYPE_I64, EG_DTYPE_I32, EG_DTYPE_I16, EG_DTYPE_I8, EG_DTYPE_U8, EG_DTYPE_BOOL,
+    EG_DTYPE_F32,
+    EG_DTYPE_F64,
+    EG_DTYPE_F16,
+    EG_DTYPE_BF16,
+    EG_DTYPE_I64,
+    EG_DTYPE_I32,
+    EG_DTYPE_I16,
+    EG_DTYPE_I8,
+    EG_DTYPE_U8,
+    EG_DTYPE_BOOL,
     EG_DTYPE_COUNT
 } eg_dtype;
 size_t eg_dtype_bytes(eg_dtype dtype);
@@ -76,9 +86,11 @@ void eg_state_dict_free(eg_state_dict *sd);
 size_t eg_state_dict_count(const eg_state_dict *sd);
 const eg_tensor *eg_state_dict_at(const eg_state_dict *sd, size_t i);
 const eg_tensor *eg_state_dict_find(const eg_state_dict *sd, const char *name); /* NULL: absent */
-const char *eg_state_dict_metadata(const eg_state_dict *sd, const char *key);   /* safetensors __metadata__; NULL */
-const char *eg_state_dict_container(const eg_state_dict *sd); /* "torch zip", "torch legacy", "safetensors" */
-size_t eg_state_dict_n_globals(const eg_state_dict *sd);      /* pickle globals seen, "module.name" */
+const char *eg_state_dict_metadata(const eg_state_dict *sd,
+                                   const char *key); /* safetensors __metadata__; NULL */
+const char *
+eg_state_dict_container(const eg_state_dict *sd); /* "torch zip", "torch legacy", "safetensors" */
+size_t eg_state_dict_n_globals(const eg_state_dict *sd); /* pickle globals seen, "module.name" */
 const char *eg_state_dict_global(const eg_state_dict *sd, size_t i);
 /* What was unwrapped on the way, for the log: "took 'state_dict' of {...}; stripped 'module.'"; NULL: nothing. */
 const char *eg_state_dict_note(const eg_state_dict *sd);
@@ -88,18 +100,20 @@ const char *eg_state_dict_note(const eg_state_dict *sd);
  * Errors: EG_ERR_INPUT with the byte offset ("pickle global os.system at byte 27 is not allowed: ..."), EG_ERR_LIMIT,
  * EG_ERR_NOT_FOUND, EG_ERR_IO; text begins with the path.                                                   */
 eg_status eg_weights_read(eg_state_dict **out, const char *path, eg_error *err);
-eg_status eg_weights_decode(eg_state_dict **out, const void *data, size_t size, eg_error *err); /* copies what it keeps */
+eg_status eg_weights_decode(eg_state_dict **out, const void *data, size_t size,
+                            eg_error *err); /* copies what it keeps */
 /* Globals of the pickle of a weights file, also of one that eg_weights_read refuses: for inspect. `globals` gets a JSON
  * array of {"name", "offset", "allowed"}; `container` a static name. Executes nothing.                       */
-eg_status eg_weights_scan(json_t **globals, const char **container, const char *path, eg_error *err);
+eg_status eg_weights_scan(json_t **globals, const char **container, const char *path,
+                          eg_error *err);
 
 typedef struct {
     const char *key, *value;
 } eg_text_pair;
 /* Crash-safe safetensors file: order of the format (dtype alignment descending, then name), header padded with spaces
  * to 64 bytes, `__metadata__` in the order given plus "engraft.sha256" of the data bytes. Byte-reproducible.   */
-eg_status eg_safetensors_write(const char *path, const eg_tensor *tensors, size_t n, const eg_text_pair *metadata,
-                               size_t n_metadata, eg_error *err);
+eg_status eg_safetensors_write(const char *path, const eg_tensor *tensors, size_t n,
+                               const eg_text_pair *metadata, size_t n_metadata, eg_error *err);
 /* Any floating or integer tensor to f32; false when the dtype has none (BOOL). `out` has one float an element. */
 bool eg_tensor_to_f32(float *out, const eg_tensor *t);
 size_t eg_tensor_count(const eg_tensor *t); /* number of elements; 1 for a scalar */
@@ -107,11 +121,11 @@ size_t eg_tensor_count(const eg_tensor *t); /* number of elements; 1 for a scala
 /* ---- NumPy (npy.c, npz.c) ---- */
 
 typedef struct {
-    const char *name;    /* member without ".npy" */
-    const char *descr;   /* NumPy dtype: "<f4", "<i8", "|u1", "<U12" */
+    const char *name;  /* member without ".npy" */
+    const char *descr; /* NumPy dtype: "<f4", "<i8", "|u1", "<U12" */
     int n_dims;
     int64_t dims[EG_MAX_DIMS];
-    const void *data;    /* C order */
+    const void *data; /* C order */
     size_t n_bytes;
 } eg_npy_array;
 typedef struct eg_npz eg_npz;

@@ -11,14 +11,22 @@
 
 typedef enum { EG_ISA_SCALAR, EG_ISA_AVX2, EG_ISA_AVX512, EG_ISA_COUNT } eg_isa;
 const char *eg_isa_name(eg_isa isa);
-eg_isa eg_isa_best(void);               /* what processor and operating system can run */
-eg_isa eg_isa_now(void);                /* in use: the best, or the cap */
-eg_status eg_isa_cap(const char *name, eg_error *err); /* before the first kernel call; EG_ERR_USAGE unknown name */
+eg_isa eg_isa_best(void); /* what processor and operating system can run */
+eg_isa eg_isa_now(void);  /* in use: the best, or the cap */
+eg_status eg_isa_cap(const char *name,
+                     eg_error *err); /* before the first kernel call; EG_ERR_USAGE unknown name */
 
 /* ---- our kernels: one list, read by declaration, table, tests and `version --kernels` ---- */
 
 /* Activations as the kernels know them; net's eg_act has the same order (asserted in ops.c). */
-enum { EG_KACT_NONE, EG_KACT_RELU, EG_KACT_RELU6, EG_KACT_SILU, EG_KACT_SIGMOID, EG_KACT_HARDSWISH };
+enum {
+    EG_KACT_NONE,
+    EG_KACT_RELU,
+    EG_KACT_RELU6,
+    EG_KACT_SILU,
+    EG_KACT_SIGMOID,
+    EG_KACT_HARDSWISH
+};
 
 /* Affine batch norm of rows x C: y = act(row_scale * (x * scale + shift) + residual). */
 typedef struct {
@@ -30,8 +38,8 @@ typedef struct {
 /* First backward pass: g = (dy + dy2) * act'(.), written over dy; per channel sum of s*g and s*g*(x - mean),
  * s = row_scale. The derivative is recomputed from x, or read from the output y where there was a residual.    */
 typedef struct {
-    const float *dy2;  /* second gradient contribution (rows, C) or NULL */
-    const float *y;    /* output, when act is RELU or RELU6 and there was a residual; else NULL */
+    const float *dy2; /* second gradient contribution (rows, C) or NULL */
+    const float *y;   /* output, when act is RELU or RELU6 and there was a residual; else NULL */
     const float *scale, *shift, *mean; /* (C) */
     float row_scale;
     int act;
@@ -43,35 +51,39 @@ typedef struct {
 
 /* X(name, parameters): every kernel runs on one thread and writes only its outputs */
 #define EG_KERNEL_LIST(X)                                                                          \
-    /* sums (2,C) double: += sum of (x - pivot) and of its square; scratch (2,C) float */           \
-    X(bn_sums, (double *sums, const float *x, size_t rows, int C, const float *pivot, float *scratch)) \
+    /* sums (2,C) double: += sum of (x - pivot) and of its square; scratch (2,C) float */          \
+    X(bn_sums,                                                                                     \
+      (double *sums, const float *x, size_t rows, int C, const float *pivot, float *scratch))      \
     X(bn_apply, (float *y, const float *x, size_t rows, int C, const eg_bn_apply *a))              \
-    /* sums (2,C) double: += ; scratch (2,C) float */                                               \
+    /* sums (2,C) double: += ; scratch (2,C) float */                                              \
     X(bn_reduce, (double *sums, float *dy, const float *x, size_t rows, int C,                     \
                   const eg_bn_reduce *a, float *scratch))                                          \
-    /* dx = row_scale * g * a + x * b + c, coefficients (C) each; dx may be g */                    \
+    /* dx = row_scale * g * a + x * b + c, coefficients (C) each; dx may be g */                   \
     X(bn_dx, (float *dx, const float *g, const float *x, size_t rows, int C, const float *a,       \
               const float *b, const float *c, float row_scale))                                    \
     X(act, (float *y, const float *x, size_t n, int act))                                          \
-    /* dx = dy * act'(x); dx may be dy */                                                           \
+    /* dx = dy * act'(x); dx may be dy */                                                          \
     X(act_backward, (float *dx, const float *dy, const float *x, size_t n, int act))               \
-    X(add, (float *y, const float *a, const float *b, size_t n)) /* y may be a */                   \
-    /* out (C) float: sum over rows of x */                                                         \
+    X(add, (float *y, const float *a, const float *b, size_t n)) /* y may be a */                  \
+    /* out (C) float: sum over rows of x */                                                        \
     X(sum_rows, (float *out, const float *x, size_t rows, int C))                                  \
-    /* out (C) float: sum over rows of a * b */                                                     \
+    /* out (C) float: sum over rows of a * b */                                                    \
     X(sum_rows_product, (float *out, const float *a, const float *b, size_t rows, int C))          \
-    /* y = x * s per channel */                                                                     \
+    /* y = x * s per channel */                                                                    \
     X(scale_rows, (float *y, const float *x, size_t rows, int C, const float *s))                  \
-    /* y = x * s + t per channel; y may be x */                                                     \
-    X(scale_shift_rows, (float *y, const float *x, size_t rows, int C, const float *s, const float *t)) \
-    /* output rows [p0, p1) of one sample; y = act(conv + bias), bias NULL = 0 */                   \
+    /* y = x * s + t per channel; y may be x */                                                    \
+    X(scale_shift_rows,                                                                            \
+      (float *y, const float *x, size_t rows, int C, const float *s, const float *t))              \
+    /* output rows [p0, p1) of one sample; y = act(conv + bias), bias NULL = 0 */                  \
     X(dw_forward, (float *y, const float *x, const float *w, const float *bias, int act,           \
                    const eg_dw_shape *s, int p0, int p1))                                          \
-    /* input-gradient rows [h0, h1) of one sample */                                                \
-    X(dw_backward_data, (float *dx, const float *dy, const float *w, const eg_dw_shape *s, int h0, int h1)) \
-    /* dw (R*R, C) += of output rows [p0, p1) */                                                    \
-    X(dw_backward_weights, (float *dw, const float *x, const float *dy, const eg_dw_shape *s, int p0, int p1)) \
-    /* output rows [p0, p1) of one sample; index: tap of the maximum, (P,Q,C) or NULL */            \
+    /* input-gradient rows [h0, h1) of one sample */                                               \
+    X(dw_backward_data,                                                                            \
+      (float *dx, const float *dy, const float *w, const eg_dw_shape *s, int h0, int h1))          \
+    /* dw (R*R, C) += of output rows [p0, p1) */                                                   \
+    X(dw_backward_weights,                                                                         \
+      (float *dw, const float *x, const float *dy, const eg_dw_shape *s, int p0, int p1))          \
+    /* output rows [p0, p1) of one sample; index: tap of the maximum, (P,Q,C) or NULL */           \
     X(max_pool, (float *y, uint8_t *index, const float *x, const eg_dw_shape *s, int p0, int p1))
 
 #define EG_KERNEL_MEMBER(name, params) void(*name) params;
@@ -91,27 +103,30 @@ typedef struct {
 typedef enum { EG_CONV_FORWARD, EG_CONV_BACKWARD_DATA, EG_CONV_BACKWARD_WEIGHTS } eg_conv_pass;
 /* Forward epilogue: dst = act([dst +] conv + bias). */
 typedef struct {
-    bool bias;  /* FORWARD: add a (K) bias; BACKWARD_WEIGHTS: also give its gradient */
-    bool add;   /* add what dst holds before the call */
+    bool bias; /* FORWARD: add a (K) bias; BACKWARD_WEIGHTS: also give its gradient */
+    bool add;  /* add what dst holds before the call */
     int act;
 } eg_conv_epilogue;
 typedef struct eg_conv eg_conv; /* one pass of one shape, made once, run many times */
-eg_status eg_conv_new(eg_conv **out, const eg_conv_shape *s, eg_conv_pass pass, const eg_conv_epilogue *e, eg_error *err);
+eg_status eg_conv_new(eg_conv **out, const eg_conv_shape *s, eg_conv_pass pass,
+                      const eg_conv_epilogue *e, eg_error *err);
 void eg_conv_free(eg_conv *conv);
-size_t eg_conv_packed_bytes(const eg_conv *conv);  /* weights (or their gradient) in the layout the pass works on */
+size_t eg_conv_packed_bytes(
+    const eg_conv *conv); /* weights (or their gradient) in the layout the pass works on */
 size_t eg_conv_scratch_bytes(const eg_conv *conv);
 /* weights: PyTorch's (K, C/groups, R, R). 64-byte aligned buffers throughout. EG_ERR_INTERNAL on a library failure. */
 eg_status eg_conv_pack(const eg_conv *conv, void *packed, const float *weights, eg_error *err);
-eg_status eg_conv_forward(const eg_conv *conv, float *dst, const float *src, const void *packed, const float *bias,
-                          void *scratch, eg_error *err);
-eg_status eg_conv_backward_data(const eg_conv *conv, float *dsrc, const float *ddst, const void *packed, void *scratch,
-                                eg_error *err);
+eg_status eg_conv_forward(const eg_conv *conv, float *dst, const float *src, const void *packed,
+                          const float *bias, void *scratch, eg_error *err);
+eg_status eg_conv_backward_data(const eg_conv *conv, float *dsrc, const float *ddst,
+                                const void *packed, void *scratch, eg_error *err);
 /* dweights in PyTorch's order, overwritten; dbias NULL unless asked for in the epilogue. */
-eg_status eg_conv_backward_weights(const eg_conv *conv, float *dweights, float *dbias, const float *src,
-                                   const float *ddst, void *packed, void *scratch, eg_error *err);
+eg_status eg_conv_backward_weights(const eg_conv *conv, float *dweights, float *dbias,
+                                   const float *src, const float *ddst, void *packed, void *scratch,
+                                   eg_error *err);
 /* Row-major C (m,n) = A B [+ C]: A (m,k) or, transposed, stored (k,m); B (k,n) or stored (n,k). */
-eg_status eg_gemm(float *c, const float *a, const float *b, int m, int n, int k, bool transpose_a, bool transpose_b,
-                  bool accumulate, eg_error *err);
+eg_status eg_gemm(float *c, const float *a, const float *b, int m, int n, int k, bool transpose_a,
+                  bool transpose_b, bool accumulate, eg_error *err);
 /* "oneDNN 2.6.3" or "plain C"; static storage. */
 const char *eg_compute_backend(void);
 

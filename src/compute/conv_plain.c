@@ -26,8 +26,8 @@ const char *eg_compute_backend(void) {
     return "plain C";
 }
 
-eg_status eg_conv_new(eg_conv **out, const eg_conv_shape *s, eg_conv_pass pass, const eg_conv_epilogue *e,
-                      eg_error *err) {
+eg_status eg_conv_new(eg_conv **out, const eg_conv_shape *s, eg_conv_pass pass,
+                      const eg_conv_epilogue *e, eg_error *err) {
     eg_conv *c = eg_calloc(1, sizeof *c);
     if (!c) return eg_fail(err, EG_ERR_NO_MEMORY, "convolution: out of memory");
     c->shape = *s;
@@ -56,7 +56,8 @@ size_t eg_conv_scratch_bytes(const eg_conv *c) {
 
 /* index in packed weights of tap (r, t), input channel c of the group, output channel k */
 static size_t packed_at(const eg_conv_shape *s, int r, int t, int c, int k) {
-    return (((size_t)r * (size_t)s->R + (size_t)t) * (size_t)(s->C / s->groups) + (size_t)c) * (size_t)s->K +
+    return (((size_t)r * (size_t)s->R + (size_t)t) * (size_t)(s->C / s->groups) + (size_t)c) *
+               (size_t)s->K +
            (size_t)k;
 }
 
@@ -70,18 +71,21 @@ eg_status eg_conv_pack(const eg_conv *conv, void *packed, const float *weights, 
             for (int r = 0; r < s->R; r++)
                 for (int t = 0; t < s->R; t++)
                     out[packed_at(s, r, t, c, k)] =
-                        weights[(((size_t)k * (size_t)D + (size_t)c) * (size_t)s->R + (size_t)r) * (size_t)s->R +
+                        weights[(((size_t)k * (size_t)D + (size_t)c) * (size_t)s->R + (size_t)r) *
+                                    (size_t)s->R +
                                 (size_t)t];
     return EG_OK;
 }
 
 /* reuses the kernel so that the epilogue's arithmetic is the vector kernels' own */
 static void finish_pixel(float *y, const eg_conv *c) {
-    if (c->epilogue.act != EG_KACT_NONE) eg_kernels_get()->act(y, y, (size_t)c->shape.K, c->epilogue.act);
+    if (c->epilogue.act != EG_KACT_NONE)
+        eg_kernels_get()->act(y, y, (size_t)c->shape.K, c->epilogue.act);
 }
 
 /* y[group's outputs] += x[group's inputs] * packed tap */
-static void tap_forward(float *y, const float *x, const float *w, const eg_conv_shape *s, int r, int t) {
+static void tap_forward(float *y, const float *x, const float *w, const eg_conv_shape *s, int r,
+                        int t) {
     int D = s->C / s->groups, E = s->K / s->groups;
     for (int g = 0; g < s->groups; g++)
         for (int c = 0; c < D; c++) {
@@ -96,7 +100,8 @@ static void forward_row(void *context, int i) {
     const eg_conv_shape *s = &j->conv->shape;
     int n = i / s->P, p = i % s->P;
     for (int q = 0; q < s->Q; q++) {
-        float *y = j->out + (((size_t)n * (size_t)s->P + (size_t)p) * (size_t)s->Q + (size_t)q) * (size_t)s->K;
+        float *y = j->out + (((size_t)n * (size_t)s->P + (size_t)p) * (size_t)s->Q + (size_t)q) *
+                                (size_t)s->K;
         if (!j->conv->epilogue.add) memset(y, 0, (size_t)s->K * sizeof *y);
         if (j->bias)
             for (int k = 0; k < s->K; k++) y[k] += j->bias[k];
@@ -105,15 +110,16 @@ static void forward_row(void *context, int i) {
                 int h = p * s->stride - s->pad_before + r, w = q * s->stride - s->pad_before + t;
                 if (h < 0 || h >= s->H || w < 0 || w >= s->W) continue;
                 const float *x =
-                    j->a + (((size_t)n * (size_t)s->H + (size_t)h) * (size_t)s->W + (size_t)w) * (size_t)s->C;
+                    j->a + (((size_t)n * (size_t)s->H + (size_t)h) * (size_t)s->W + (size_t)w) *
+                               (size_t)s->C;
                 tap_forward(y, x, j->b, s, r, t);
             }
         finish_pixel(y, j->conv);
     }
 }
 
-eg_status eg_conv_forward(const eg_conv *c, float *dst, const float *src, const void *packed, const float *bias,
-                          void *scratch, eg_error *err) {
+eg_status eg_conv_forward(const eg_conv *c, float *dst, const float *src, const void *packed,
+                          const float *bias, void *scratch, eg_error *err) {
     (void)scratch;
     (void)err;
     job j = {c, dst, src, packed, c->epilogue.bias ? bias : NULL};
@@ -126,7 +132,8 @@ static void data_row(void *context, int i) {
     const eg_conv_shape *s = &j->conv->shape;
     int n = i / s->H, h = i % s->H, D = s->C / s->groups, E = s->K / s->groups;
     for (int w = 0; w < s->W; w++) {
-        float *dx = j->out + (((size_t)n * (size_t)s->H + (size_t)h) * (size_t)s->W + (size_t)w) * (size_t)s->C;
+        float *dx = j->out + (((size_t)n * (size_t)s->H + (size_t)h) * (size_t)s->W + (size_t)w) *
+                                 (size_t)s->C;
         memset(dx, 0, (size_t)s->C * sizeof *dx);
         for (int r = 0; r < s->R; r++)
             for (int t = 0; t < s->R; t++) {
@@ -134,9 +141,10 @@ static void data_row(void *context, int i) {
                 if (p < 0 || q < 0 || p % s->stride || q % s->stride || p / s->stride >= s->P ||
                     q / s->stride >= s->Q)
                     continue;
-                const float *dy = j->a + (((size_t)n * (size_t)s->P + (size_t)(p / s->stride)) * (size_t)s->Q +
-                                          (size_t)(q / s->stride)) *
-                                             (size_t)s->K;
+                const float *dy =
+                    j->a + (((size_t)n * (size_t)s->P + (size_t)(p / s->stride)) * (size_t)s->Q +
+                            (size_t)(q / s->stride)) *
+                               (size_t)s->K;
                 for (int c = 0; c < s->C; c++) {
                     int g = c / D;
                     const float *wr = j->b + packed_at(s, r, t, c % D, g * E);
@@ -148,8 +156,8 @@ static void data_row(void *context, int i) {
     }
 }
 
-eg_status eg_conv_backward_data(const eg_conv *c, float *dsrc, const float *ddst, const void *packed, void *scratch,
-                                eg_error *err) {
+eg_status eg_conv_backward_data(const eg_conv *c, float *dsrc, const float *ddst,
+                                const void *packed, void *scratch, eg_error *err) {
     (void)scratch;
     (void)err;
     job j = {c, dsrc, ddst, packed, NULL};
@@ -168,9 +176,11 @@ static void weights_tap(void *context, int i) {
                 int h = p * s->stride - s->pad_before + r, w = q * s->stride - s->pad_before + t;
                 if (h < 0 || h >= s->H || w < 0 || w >= s->W) continue;
                 const float *x =
-                    j->a + (((size_t)n * (size_t)s->H + (size_t)h) * (size_t)s->W + (size_t)w) * (size_t)s->C;
+                    j->a + (((size_t)n * (size_t)s->H + (size_t)h) * (size_t)s->W + (size_t)w) *
+                               (size_t)s->C;
                 const float *dy =
-                    j->b + (((size_t)n * (size_t)s->P + (size_t)p) * (size_t)s->Q + (size_t)q) * (size_t)s->K;
+                    j->b + (((size_t)n * (size_t)s->P + (size_t)p) * (size_t)s->Q + (size_t)q) *
+                               (size_t)s->K;
                 for (int c = 0; c < s->C; c++) {
                     int g = c / D;
                     float *out = j->out + packed_at(s, r, t, c % D, g * E);
@@ -179,8 +189,9 @@ static void weights_tap(void *context, int i) {
             }
 }
 
-eg_status eg_conv_backward_weights(const eg_conv *c, float *dweights, float *dbias, const float *src,
-                                   const float *ddst, void *packed, void *scratch, eg_error *err) {
+eg_status eg_conv_backward_weights(const eg_conv *c, float *dweights, float *dbias,
+                                   const float *src, const float *ddst, void *packed, void *scratch,
+                                   eg_error *err) {
     (void)scratch;
     (void)err;
     const eg_conv_shape *s = &c->shape;
@@ -193,7 +204,8 @@ eg_status eg_conv_backward_weights(const eg_conv *c, float *dweights, float *dbi
         for (int d = 0; d < D; d++)
             for (int r = 0; r < s->R; r++)
                 for (int t = 0; t < s->R; t++)
-                    dweights[(((size_t)k * (size_t)D + (size_t)d) * (size_t)s->R + (size_t)r) * (size_t)s->R +
+                    dweights[(((size_t)k * (size_t)D + (size_t)d) * (size_t)s->R + (size_t)r) *
+                                 (size_t)s->R +
                              (size_t)t] = sum[packed_at(s, r, t, d, k)];
     if (c->epilogue.bias && dbias)
         eg_kernels_get()->sum_rows(dbias, ddst, (size_t)s->N * (size_t)s->P * (size_t)s->Q, s->K);
@@ -223,8 +235,8 @@ static void product_row(void *context, int i) {
     }
 }
 
-eg_status eg_gemm(float *c, const float *a, const float *b, int m, int n, int k, bool transpose_a, bool transpose_b,
-                  bool accumulate, eg_error *err) {
+eg_status eg_gemm(float *c, const float *a, const float *b, int m, int n, int k, bool transpose_a,
+                  bool transpose_b, bool accumulate, eg_error *err) {
     (void)err;
     product x = {c, a, b, m, n, k, transpose_a, transpose_b, accumulate};
     eg_pool_run(product_row, &x, m);

@@ -3,8 +3,7 @@
 #include "compute/backend.h"
 #include <string.h>
 
-#define DECLARE_ALL(isa)                                                                           \
-    EG_KERNEL_LIST(DECLARE_##isa)
+#define DECLARE_ALL(isa)             EG_KERNEL_LIST(DECLARE_##isa)
 #define DECLARE_SCALAR(name, params) void eg_kern_##name##_scalar params;
 #define DECLARE_AVX2(name, params)   void eg_kern_##name##_avx2 params;
 #define DECLARE_AVX512(name, params) void eg_kern_##name##_avx512 params;
@@ -51,7 +50,8 @@ eg_status eg_isa_cap(const char *name, eg_error *err) {
             eg_compute_backend_cap(cap);
             return EG_OK;
         }
-    return eg_fail(err, EG_ERR_USAGE, "instruction set '%s': expected scalar, avx2 or avx512", name);
+    return eg_fail(err, EG_ERR_USAGE, "instruction set '%s': expected scalar, avx2 or avx512",
+                   name);
 }
 
 const eg_kernels *eg_kernels_of(eg_isa isa) {

@@ -24,7 +24,8 @@ struct eg_conv {
     eg_conv_shape shape;
     eg_conv_pass pass;
     bool bias;
-    dnnl_primitive_t primitive, reorder; /* reorder: plain -> packed weights, or packed gradient -> plain */
+    dnnl_primitive_t primitive,
+        reorder; /* reorder: plain -> packed weights, or packed gradient -> plain */
     dnnl_memory_t src, dst, packed, plain, bias_memory, scratch;
     size_t packed_bytes, scratch_bytes;
 };
@@ -34,10 +35,14 @@ static dnnl_stream_t stream;
 
 static const char *status_name(dnnl_status_t s) {
     switch (s) {
-    case dnnl_out_of_memory: return "out of memory";
-    case dnnl_invalid_arguments: return "invalid arguments";
-    case dnnl_unimplemented: return "not implemented";
-    default: return "run-time error";
+    case dnnl_out_of_memory:
+        return "out of memory";
+    case dnnl_invalid_arguments:
+        return "invalid arguments";
+    case dnnl_unimplemented:
+        return "not implemented";
+    default:
+        return "run-time error";
     }
 }
 
@@ -45,8 +50,9 @@ static const char *status_name(dnnl_status_t s) {
         do {                                                                                       \
             dnnl_status_t dnn_status = (call);                                                     \
             if (dnn_status != dnnl_success)                                                        \
-                return eg_fail(err, dnn_status == dnnl_out_of_memory ? EG_ERR_NO_MEMORY : EG_ERR_INTERNAL, \
-                               "oneDNN: %s: %s", what, status_name(dnn_status));                   \
+                return eg_fail(                                                                    \
+                    err, dnn_status == dnnl_out_of_memory ? EG_ERR_NO_MEMORY : EG_ERR_INTERNAL,    \
+                    "oneDNN: %s: %s", what, status_name(dnn_status));                              \
         } while (0)
 
 static eg_status start(eg_error *err) {
@@ -126,40 +132,42 @@ typedef struct {
     dnnl_dims_t strides, dilates, before, after;
 } conv_mds;
 
-static dnnl_status_t pd_forward(dnnl_primitive_desc_t *pd, const conv_mds *m, bool bias, dnnl_prop_kind_t kind,
-                                const_dnnl_primitive_attr_t attr) {
+static dnnl_status_t pd_forward(dnnl_primitive_desc_t *pd, const conv_mds *m, bool bias,
+                                dnnl_prop_kind_t kind, const_dnnl_primitive_attr_t attr) {
 #    if V3
-    return dnnl_convolution_forward_primitive_desc_create(pd, engine, kind, dnnl_convolution_direct, m->src,
-                                                          m->weights, bias ? m->bias : NULL, m->dst, m->strides,
-                                                          m->dilates, m->before, m->after, attr);
+    return dnnl_convolution_forward_primitive_desc_create(
+        pd, engine, kind, dnnl_convolution_direct, m->src, m->weights, bias ? m->bias : NULL,
+        m->dst, m->strides, m->dilates, m->before, m->after, attr);
 #    else
     dnnl_convolution_desc_t d;
-    dnnl_status_t s = dnnl_convolution_forward_desc_init(&d, kind, dnnl_convolution_direct, &m->src, &m->weights,
-                                                         bias ? &m->bias : NULL, &m->dst, m->strides, m->before,
-                                                         m->after);
+    dnnl_status_t s = dnnl_convolution_forward_desc_init(&d, kind, dnnl_convolution_direct, &m->src,
+                                                         &m->weights, bias ? &m->bias : NULL,
+                                                         &m->dst, m->strides, m->before, m->after);
     return s != dnnl_success ? s : dnnl_primitive_desc_create(pd, &d, attr, engine, NULL);
 #    endif
 }
 
-static dnnl_status_t pd_backward(dnnl_primitive_desc_t *pd, const conv_mds *m, eg_conv_pass pass, bool bias,
-                                 const_dnnl_primitive_desc_t hint, const_dnnl_primitive_attr_t attr) {
+static dnnl_status_t pd_backward(dnnl_primitive_desc_t *pd, const conv_mds *m, eg_conv_pass pass,
+                                 bool bias, const_dnnl_primitive_desc_t hint,
+                                 const_dnnl_primitive_attr_t attr) {
 #    if V3
     if (pass == EG_CONV_BACKWARD_DATA)
-        return dnnl_convolution_backward_data_primitive_desc_create(pd, engine, dnnl_convolution_direct, m->src,
-                                                                    m->weights, m->dst, m->strides, m->dilates,
-                                                                    m->before, m->after, hint, attr);
+        return dnnl_convolution_backward_data_primitive_desc_create(
+            pd, engine, dnnl_convolution_direct, m->src, m->weights, m->dst, m->strides, m->dilates,
+            m->before, m->after, hint, attr);
     return dnnl_convolution_backward_weights_primitive_desc_create(
-        pd, engine, dnnl_convolution_direct, m->src, m->weights, bias ? m->bias : NULL, m->dst, m->strides,
-        m->dilates, m->before, m->after, hint, attr);
+        pd, engine, dnnl_convolution_direct, m->src, m->weights, bias ? m->bias : NULL, m->dst,
+        m->strides, m->dilates, m->before, m->after, hint, attr);
 #    else
     dnnl_convolution_desc_t d;
     dnnl_status_t s =
         pass == EG_CONV_BACKWARD_DATA
-            ? dnnl_convolution_backward_data_desc_init(&d, dnnl_convolution_direct, &m->src, &m->weights, &m->dst,
-                                                       m->strides, m->before, m->after)
-            : dnnl_convolution_backward_weights_desc_init(&d, dnnl_convolution_direct, &m->src, &m->weights,
-                                                          bias ? &m->bias : NULL, &m->dst, m->strides, m->before,
-                                                          m->after);
+            ? dnnl_convolution_backward_data_desc_init(&d, dnnl_convolution_direct, &m->src,
+                                                       &m->weights, &m->dst, m->strides, m->before,
+                                                       m->after)
+            : dnnl_convolution_backward_weights_desc_init(&d, dnnl_convolution_direct, &m->src,
+                                                          &m->weights, bias ? &m->bias : NULL,
+                                                          &m->dst, m->strides, m->before, m->after);
     return s != dnnl_success ? s : dnnl_primitive_desc_create(pd, &d, attr, engine, hint);
 #    endif
 }
@@ -185,9 +193,11 @@ static dnnl_status_t make_mds(conv_mds *m, const eg_conv_shape *s) {
     return e;
 }
 
-static dnnl_status_t make_attr(dnnl_primitive_attr_t *attr, const eg_conv_epilogue *e, bool forward) {
+static dnnl_status_t make_attr(dnnl_primitive_attr_t *attr, const eg_conv_epilogue *e,
+                               bool forward) {
     dnnl_status_t s = dnnl_primitive_attr_create(attr);
-    if (s == dnnl_success) s = dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user);
+    if (s == dnnl_success)
+        s = dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user);
     if (s != dnnl_success || !forward || (!e->add && e->act == EG_KACT_NONE)) return s;
     dnnl_post_ops_t ops;
     s = dnnl_post_ops_create(&ops);
@@ -210,12 +220,13 @@ static dnnl_status_t make_reorder(eg_conv *c, md_view packed) {
     dnnl_dim_t grouped[5] = {s->groups, s->K / s->groups, s->C / s->groups, s->R, s->R};
     md_value md;
     memset(&md, 0, sizeof md);
-    dnnl_status_t e = s->groups > 1 ? md_make(&md, 5, grouped, dnnl_goihw) : md_make(&md, 4, plain, dnnl_oihw);
+    dnnl_status_t e =
+        s->groups > 1 ? md_make(&md, 5, grouped, dnnl_goihw) : md_make(&md, 4, plain, dnnl_oihw);
     bool to_plain = c->pass == EG_CONV_BACKWARD_WEIGHTS;
     dnnl_primitive_desc_t pd = NULL;
     if (e == dnnl_success)
-        e = dnnl_reorder_primitive_desc_create(&pd, to_plain ? packed : MD(md), engine, to_plain ? MD(md) : packed,
-                                               engine, NULL);
+        e = dnnl_reorder_primitive_desc_create(&pd, to_plain ? packed : MD(md), engine,
+                                               to_plain ? MD(md) : packed, engine, NULL);
     if (e == dnnl_success) e = dnnl_primitive_create(&c->reorder, pd);
     if (e == dnnl_success) e = memory_for(&c->plain, MD(md));
     if (e == dnnl_success) e = memory_for(&c->packed, packed);
@@ -231,9 +242,11 @@ static dnnl_status_t finish(eg_conv *c, dnnl_primitive_desc_t pd) {
     c->packed_bytes = dnnl_memory_desc_get_size(packed);
     c->scratch_bytes = dnnl_memory_desc_get_size(scratch);
     dnnl_status_t e = dnnl_primitive_create(&c->primitive, pd);
-    if (e == dnnl_success) e = memory_for(&c->src, pd_md(pd, data ? dnnl_query_diff_src_md : dnnl_query_src_md));
     if (e == dnnl_success)
-        e = memory_for(&c->dst, pd_md(pd, c->pass == EG_CONV_FORWARD ? dnnl_query_dst_md : dnnl_query_diff_dst_md));
+        e = memory_for(&c->src, pd_md(pd, data ? dnnl_query_diff_src_md : dnnl_query_src_md));
+    if (e == dnnl_success)
+        e = memory_for(&c->dst, pd_md(pd, c->pass == EG_CONV_FORWARD ? dnnl_query_dst_md
+                                                                     : dnnl_query_diff_dst_md));
     if (e == dnnl_success) e = memory_for(&c->scratch, scratch);
     if (e == dnnl_success && c->bias) {
         dnnl_dim_t dims[1] = {c->shape.K};
@@ -271,8 +284,8 @@ static dnnl_status_t build(eg_conv *c, const eg_conv_epilogue *e) {
     return s;
 }
 
-eg_status eg_conv_new(eg_conv **out, const eg_conv_shape *s, eg_conv_pass pass, const eg_conv_epilogue *e,
-                      eg_error *err) {
+eg_status eg_conv_new(eg_conv **out, const eg_conv_shape *s, eg_conv_pass pass,
+                      const eg_conv_epilogue *e, eg_error *err) {
     static const eg_conv_epilogue plain = {0};
     if (!e) e = &plain;
     EG_TRY(start(err));
@@ -285,8 +298,8 @@ eg_status eg_conv_new(eg_conv **out, const eg_conv_shape *s, eg_conv_pass pass, 
     if (status != dnnl_success) {
         eg_conv_free(c);
         return eg_fail(err, status == dnnl_out_of_memory ? EG_ERR_NO_MEMORY : EG_ERR_INTERNAL,
-                       "oneDNN: convolution %dx%d, %d to %d channels, kernel %d, stride %d: %s", s->H, s->W, s->C,
-                       s->K, s->R, s->stride, status_name(status));
+                       "oneDNN: convolution %dx%d, %d to %d channels, kernel %d, stride %d: %s",
+                       s->H, s->W, s->C, s->K, s->R, s->stride, status_name(status));
     }
     *out = c;
     return EG_OK;
@@ -324,7 +337,8 @@ static dnnl_status_t point(dnnl_memory_t memory, const void *p) {
 
 static eg_status run_reorder(const eg_conv *c, const void *from, void *to, eg_error *err) {
     bool to_plain = c->pass == EG_CONV_BACKWARD_WEIGHTS;
-    dnnl_memory_t source = to_plain ? c->packed : c->plain, target = to_plain ? c->plain : c->packed;
+    dnnl_memory_t source = to_plain ? c->packed : c->plain,
+                  target = to_plain ? c->plain : c->packed;
     DNN_TRY(point(source, from), "memory");
     DNN_TRY(point(target, to), "memory");
     dnnl_exec_arg_t args[2] = {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, target}};
@@ -356,8 +370,8 @@ static eg_status execute(const eg_conv *c, const argument *list, int n, eg_error
     return EG_OK;
 }
 
-eg_status eg_conv_forward(const eg_conv *c, float *dst, const float *src, const void *packed, const float *bias,
-                          void *scratch, eg_error *err) {
+eg_status eg_conv_forward(const eg_conv *c, float *dst, const float *src, const void *packed,
+                          const float *bias, void *scratch, eg_error *err) {
     const argument list[] = {{DNNL_ARG_SRC, c->src, src},
                              {DNNL_ARG_WEIGHTS, c->packed, packed},
                              {DNNL_ARG_BIAS, c->bias_memory, bias},
@@ -366,8 +380,8 @@ eg_status eg_conv_forward(const eg_conv *c, float *dst, const float *src, const 
     return execute(c, list, 5, err);
 }
 
-eg_status eg_conv_backward_data(const eg_conv *c, float *dsrc, const float *ddst, const void *packed, void *scratch,
-                                eg_error *err) {
+eg_status eg_conv_backward_data(const eg_conv *c, float *dsrc, const float *ddst,
+                                const void *packed, void *scratch, eg_error *err) {
     const argument list[] = {{DNNL_ARG_DIFF_SRC, c->src, dsrc},
                              {DNNL_ARG_WEIGHTS, c->packed, packed},
                              {DNNL_ARG_DIFF_DST, c->dst, ddst},
@@ -375,8 +389,9 @@ eg_status eg_conv_backward_data(const eg_conv *c, float *dsrc, const float *ddst
     return execute(c, list, 4, err);
 }
 
-eg_status eg_conv_backward_weights(const eg_conv *c, float *dweights, float *dbias, const float *src,
-                                   const float *ddst, void *packed, void *scratch, eg_error *err) {
+eg_status eg_conv_backward_weights(const eg_conv *c, float *dweights, float *dbias,
+                                   const float *src, const float *ddst, void *packed, void *scratch,
+                                   eg_error *err) {
     const argument list[] = {{DNNL_ARG_SRC, c->src, src},
                              {DNNL_ARG_DIFF_DST, c->dst, ddst},
                              {DNNL_ARG_DIFF_WEIGHTS, c->packed, packed},
@@ -386,10 +401,10 @@ eg_status eg_conv_backward_weights(const eg_conv *c, float *dweights, float *dbi
     return run_reorder(c, packed, dweights, err);
 }
 
-eg_status eg_gemm(float *c, const float *a, const float *b, int m, int n, int k, bool transpose_a, bool transpose_b,
-                  bool accumulate, eg_error *err) {
-    DNN_TRY(dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, 1.0f, a, transpose_a ? m : k, b,
-                       transpose_b ? k : n, accumulate ? 1.0f : 0.0f, c, n),
+eg_status eg_gemm(float *c, const float *a, const float *b, int m, int n, int k, bool transpose_a,
+                  bool transpose_b, bool accumulate, eg_error *err) {
+    DNN_TRY(dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, 1.0f, a,
+                       transpose_a ? m : k, b, transpose_b ? k : n, accumulate ? 1.0f : 0.0f, c, n),
             "matrix product");
     return EG_OK;
 }

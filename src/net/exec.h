@@ -47,16 +47,16 @@ struct eg_op {
 enum { EG_MAX_DY = 4 };
 struct eg_step {
     const eg_op *op;
-    const eg_node *node;   /* whose value this step makes */
-    const eg_node *conv;   /* folded prediction: the convolution absorbed into `node`, else NULL */
+    const eg_node *node; /* whose value this step makes */
+    const eg_node *conv; /* folded prediction: the convolution absorbed into `node`, else NULL */
     int n_inputs;
     int input[EG_NODE_MAX_INPUTS]; /* step numbers */
-    int index;             /* own number */
-    void *state;           /* the op's primitives */
+    int index;                     /* own number */
+    void *state;                   /* the op's primitives */
 
     /* needs, filled by prepare */
-    bool keep_x, keep_y;   /* backward reads input 0 / the output */
-    bool takes_two;        /* backward sums two gradients itself */
+    bool keep_x, keep_y;                  /* backward reads input 0 / the output */
+    bool takes_two;                       /* backward sums two gradients itself */
     bool dx_in_place[EG_NODE_MAX_INPUTS]; /* the gradient of input k is left in dy[0]'s buffer */
     bool y_in_residual;    /* forward adds into input 1's buffer where its life allows */
     size_t saved_bytes;    /* from forward to backward */
@@ -64,11 +64,11 @@ struct eg_step {
     size_t forward_bytes, backward_bytes; /* work space of one pass */
 
     /* set by the plan */
-    bool has_backward;     /* some parameter here or below needs a gradient */
+    bool has_backward; /* some parameter here or below needs a gradient */
     bool needs_dx[EG_NODE_MAX_INPUTS];
     int y, saved, constant, forward_work, backward_work; /* buffer numbers, -1 = none */
-    int dy[EG_MAX_DY], n_dy;           /* gradient contributions, in the order they are written */
-    int dx[EG_NODE_MAX_INPUTS];        /* where the gradient of input k goes; -1 = not wanted */
+    int dy[EG_MAX_DY], n_dy;    /* gradient contributions, in the order they are written */
+    int dx[EG_NODE_MAX_INPUTS]; /* where the gradient of input k goes; -1 = not wanted */
 };
 
 struct eg_plan {
@@ -79,12 +79,12 @@ struct eg_plan {
     eg_memplan memory;
     uint8_t *arena;
     size_t arena_bytes;
-    bool owns_arena, fresh;  /* fresh: constants are folded */
-    int n;                   /* samples of the present forward: batch, or the tail's */
-    uint64_t step_key;       /* keys dropout */
+    bool owns_arena, fresh; /* fresh: constants are folded */
+    int n;                  /* samples of the present forward: batch, or the tail's */
+    uint64_t step_key;      /* keys dropout */
     int input_step, feature_step, logit_step;
-    eg_plan *tail;           /* plan for another, smaller n on the same arena; TRAIN only */
-    eg_plan *active;         /* this, or tail: what the last forward ran on */
+    eg_plan *tail;   /* plan for another, smaller n on the same arena; TRAIN only */
+    eg_plan *active; /* this, or tail: what the last forward ran on */
 };
 
 /* ---- what ops use ---- */
@@ -121,8 +121,9 @@ void eg_span_run(eg_span_fn fn, void *context, size_t n, size_t grain);
 
 /* Which op runs a node (ops.c), and the one for a folded convolution. */
 const eg_op *eg_op_of(eg_op_kind kind);
-extern const eg_op eg_op_input, eg_op_conv, eg_op_dwconv, eg_op_bn, eg_op_act, eg_op_add, eg_op_drop_path, eg_op_se,
-    eg_op_max_pool, eg_op_mean_pool, eg_op_flatten, eg_op_dropout, eg_op_linear, eg_op_folded;
+extern const eg_op eg_op_input, eg_op_conv, eg_op_dwconv, eg_op_bn, eg_op_act, eg_op_add,
+    eg_op_drop_path, eg_op_se, eg_op_max_pool, eg_op_mean_pool, eg_op_flatten, eg_op_dropout,
+    eg_op_linear, eg_op_folded;
 
 /* Shape of a conv node's primitive for the plan's batch. */
 eg_conv_shape eg_conv_shape_of(const eg_plan *plan, const eg_node *node, const eg_node *from);
@@ -130,7 +131,7 @@ eg_conv_shape eg_conv_shape_of(const eg_plan *plan, const eg_node *node, const e
 void eg_drop_path_factors(float *factor, const eg_plan *plan, const eg_step *s, int n);
 
 /* Softmax cross-entropy with class weights and smoothing (loss.c): gradient of the mean into dlogits (n, K). */
-void eg_loss_softmax(eg_loss_result *out, float *dlogits, const float *logits, const int32_t *labels, size_t n, int K,
-                     const eg_loss_options *o);
+void eg_loss_softmax(eg_loss_result *out, float *dlogits, const float *logits,
+                     const int32_t *labels, size_t n, int K, const eg_loss_options *o);
 
 #endif

@@ -53,7 +53,8 @@ static void merge_chain(fusion *f, int bn) {
         end = bn;
     }
     /* behind a residual the derivative is read off the output, which tells ReLU and ReLU6 only */
-    if (only_read_by(f, end, EG_OP_ACT) && (f->residual[bn] < 0 || nodes[f->user[end]].act <= EG_ACT_RELU6)) {
+    if (only_read_by(f, end, EG_OP_ACT) &&
+        (f->residual[bn] < 0 || nodes[f->user[end]].act <= EG_ACT_RELU6)) {
         end = f->user[end];
         f->merged[end] = true;
     }

@@ -6,14 +6,21 @@
 
 #include "net/net.h"
 
-typedef enum { EG_ACT_NONE, EG_ACT_RELU, EG_ACT_RELU6, EG_ACT_SILU, EG_ACT_SIGMOID, EG_ACT_HARDSWISH } eg_act;
+typedef enum {
+    EG_ACT_NONE,
+    EG_ACT_RELU,
+    EG_ACT_RELU6,
+    EG_ACT_SILU,
+    EG_ACT_SIGMOID,
+    EG_ACT_HARDSWISH
+} eg_act;
 
 /* X(ID, "name"); one file op_<name>.c each, bound in ops.c */
 #define EG_OP_LIST(X)                                                                              \
     X(INPUT, "input")                                                                              \
-    X(CONV, "conv")           /* dense convolution, optional bias */                               \
-    X(DWCONV, "dwconv")       /* depthwise convolution, no bias */                                 \
-    X(BN, "bn")               /* batch norm [+ per-sample drop path] [+ residual] [+ activation] */ \
+    X(CONV, "conv")     /* dense convolution, optional bias */                                     \
+    X(DWCONV, "dwconv") /* depthwise convolution, no bias */                                       \
+    X(BN, "bn")         /* batch norm [+ per-sample drop path] [+ residual] [+ activation] */      \
     X(ACT, "act")                                                                                  \
     X(ADD, "add")                                                                                  \
     X(DROP_PATH, "drop_path") /* stochastic depth, one draw a sample */                            \
@@ -34,27 +41,27 @@ typedef enum {
 enum { EG_NODE_MAX_INPUTS = 2, EG_NODE_MAX_TENSORS = 5 };
 typedef struct {
     eg_op_kind op;
-    const char *name;             /* module name, e.g. "layer1.0.conv1"; arena of the network */
+    const char *name; /* module name, e.g. "layer1.0.conv1"; arena of the network */
     int n_inputs;
-    int input[EG_NODE_MAX_INPUTS]; /* BN: [1] is the residual when n_inputs = 2 */
-    int H, W, C;                  /* of the output */
-    int tensor[EG_NODE_MAX_TENSORS]; /* indices into the network's tensors, -1 = none:
+    int input[EG_NODE_MAX_INPUTS];             /* BN: [1] is the residual when n_inputs = 2 */
+    int H, W, C;                               /* of the output */
+    int tensor[EG_NODE_MAX_TENSORS];           /* indices into the network's tensors, -1 = none:
                                       * conv/linear weight, bias; bn weight, bias, mean, var, counter;
                                       * se fc1.weight, fc1.bias, fc2.weight, fc2.bias */
     int kernel, stride, pad_before, pad_after; /* pixels, same both ways; conv, dwconv, max_pool */
-    int groups;                   /* conv */
-    eg_act act;                   /* bn, act; se: the inner one */
-    float epsilon, momentum;      /* bn; running = (1 - momentum) running + momentum batch */
-    float rate;                   /* dropout, drop_path, bn with drop path: probability of dropping */
-    int squeeze;                  /* se: inner width */
-    bool is_head;                 /* linear: the last layer */
+    int groups;                                /* conv */
+    eg_act act;                                /* bn, act; se: the inner one */
+    float epsilon, momentum; /* bn; running = (1 - momentum) running + momentum batch */
+    float rate;              /* dropout, drop_path, bn with drop path: probability of dropping */
+    int squeeze;             /* se: inner width */
+    bool is_head;            /* linear: the last layer */
 } eg_node;
 
 /* How tensors are initialised; sources: torchvision's resnet.py, efficientnet.py, torch.nn defaults. */
 typedef enum {
-    EG_INIT_TORCH,          /* nn.Conv2d / nn.Linear default: U(+-1/sqrt(fan_in)), bias the same */
-    EG_INIT_RESNET,         /* conv: kaiming normal, fan_out, gain sqrt 2; linear: torch default */
-    EG_INIT_EFFICIENTNET    /* conv: kaiming normal, fan_out; linear: U(+-1/sqrt(out_features)), bias 0 */
+    EG_INIT_TORCH,       /* nn.Conv2d / nn.Linear default: U(+-1/sqrt(fan_in)), bias the same */
+    EG_INIT_RESNET,      /* conv: kaiming normal, fan_out, gain sqrt 2; linear: torch default */
+    EG_INIT_EFFICIENTNET /* conv: kaiming normal, fan_out; linear: U(+-1/sqrt(out_features)), bias 0 */
 } eg_init_kind;
 
 typedef struct {
@@ -62,8 +69,8 @@ typedef struct {
     int n_nodes, capacity;
     eg_net_tensor *tensors;
     int n_tensors, tensor_capacity;
-    eg_arena *arena;       /* names */
-    eg_status status;      /* first failure of the builder; checked once at the end */
+    eg_arena *arena;  /* names */
+    eg_status status; /* first failure of the builder; checked once at the end */
     eg_error error;
     eg_init_kind init;
 } eg_graph;
@@ -71,10 +78,10 @@ typedef struct {
 struct eg_network {
     const eg_arch_info *info;
     int n_classes, side, n_features;
-    eg_graph graph;        /* as built: primitive ops */
-    eg_graph fused;        /* the same tensors; bn + act + add merged; what plans run */
-    float *values;         /* all PARAMETER and BUFFER data, one block */
-    float *grads;          /* all PARAMETER gradients, one block; NULL before the first training plan */
+    eg_graph graph; /* as built: primitive ops */
+    eg_graph fused; /* the same tensors; bn + act + add merged; what plans run */
+    float *values;  /* all PARAMETER and BUFFER data, one block */
+    float *grads;   /* all PARAMETER gradients, one block; NULL before the first training plan */
     int64_t *counters;
 };
 
@@ -84,7 +91,8 @@ struct eg_network {
 int eg_graph_input(eg_graph *g, int H, int W, int C);
 /* Padding: `pad` pixels on every side, or EG_PAD_SAME_TF = TensorFlow's "same" (the odd pixel behind). */
 enum { EG_PAD_SAME_TF = -1 };
-int eg_graph_conv(eg_graph *g, int x, const char *name, int K, int kernel, int stride, int pad, int groups, bool bias);
+int eg_graph_conv(eg_graph *g, int x, const char *name, int K, int kernel, int stride, int pad,
+                  int groups, bool bias);
 int eg_graph_bn(eg_graph *g, int x, const char *name, float epsilon, float momentum);
 int eg_graph_act(eg_graph *g, int x, eg_act act);
 int eg_graph_add(eg_graph *g, int a, int b);
@@ -99,7 +107,8 @@ int eg_graph_linear(eg_graph *g, int x, const char *name, int K, bool is_head);
 
 /* Build the whole graph of an architecture into `g` (empty before); on failure everything is given back. */
 struct eg_arch;
-eg_status eg_graph_make(eg_graph *g, const struct eg_arch *arch, int n_classes, int side, eg_error *err);
+eg_status eg_graph_make(eg_graph *g, const struct eg_arch *arch, int n_classes, int side,
+                        eg_error *err);
 void eg_graph_free(eg_graph *g); /* nodes, tensors, names; clears `g` */
 
 /* ---- architectures (arch_*.c): build the graph of one table entry ---- */
@@ -119,7 +128,8 @@ const eg_arch *eg_arch_efficientnet_lite(size_t *n);
 const eg_arch *eg_arch_small_cnn(size_t *n);
 const eg_arch *eg_arch_entry(const eg_arch_info *info); /* back from the public part */
 /* eg_network_new for a table entry of one's own, which must outlive the network (tests). */
-eg_status eg_network_of(eg_network **out, const eg_arch *arch, int n_classes, int side, eg_error *err);
+eg_status eg_network_of(eg_network **out, const eg_arch *arch, int n_classes, int side,
+                        eg_error *err);
 
 /* ---- fusion (fuse.c) ---- */
 /* Build `out` from `g` with bn + drop_path + add + act chains merged. Shares tensors and names. */

@@ -15,7 +15,8 @@ void eg_softmax(double *prob, const float *logits, size_t n, int n_classes) {
     for (size_t i = 0; i < n; i++) {
         const float *z = logits + i * (size_t)n_classes;
         double base = log_sum_exp(z, n_classes);
-        for (int k = 0; k < n_classes; k++) prob[i * (size_t)n_classes + (size_t)k] = exp((double)z[k] - base);
+        for (int k = 0; k < n_classes; k++)
+            prob[i * (size_t)n_classes + (size_t)k] = exp((double)z[k] - base);
     }
 }
 
@@ -27,8 +28,8 @@ static int argmax(const float *z, int K) {
 }
 
 /* objective of one sample = sum_k q_k w_k (base - z_k), q = (1 - e) onehot + e / K; torch divides by sum of w[label] */
-void eg_loss_softmax(eg_loss_result *out, float *dlogits, const float *logits, const int32_t *labels, size_t n, int K,
-                     const eg_loss_options *o) {
+void eg_loss_softmax(eg_loss_result *out, float *dlogits, const float *logits,
+                     const int32_t *labels, size_t n, int K, const eg_loss_options *o) {
     double total_weight = 0, e = o ? o->smoothing : 0;
     const float *w = o ? o->class_weight : NULL;
     for (size_t i = 0; i < n; i++) total_weight += w ? (double)w[labels[i]] : 1.0;

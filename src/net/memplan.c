@@ -7,7 +7,8 @@ int eg_memplan_add(eg_memplan *m, size_t bytes, int first, int last) {
     if (bytes == 0 || m->failed) return -1;
     if (m->n == m->capacity) {
         int capacity = m->capacity ? 2 * m->capacity : 64;
-        eg_mem_buffer *grown = eg_realloc(m->buffers, (size_t)m->n * sizeof *grown, (size_t)capacity * sizeof *grown);
+        eg_mem_buffer *grown =
+            eg_realloc(m->buffers, (size_t)m->n * sizeof *grown, (size_t)capacity * sizeof *grown);
         if (!grown) {
             m->failed = true;
             return -1;

@@ -9,19 +9,19 @@
 /* ---- the zoo (zoo.c) ---- */
 
 typedef struct {
-    const char *name;          /* torchvision's: "resnet50"; our own: "efficientnet_lite0", "small_cnn" */
-    const char *family;        /* "ResNet", "EfficientNet", "EfficientNet-Lite", "plain CNN" */
-    const char *description;   /* one line: what the architecture is */
-    double top1, top5;         /* ImageNet accuracy in percent of `weights`; 0 = no pretrained weights */
-    const char *weights;       /* "IMAGENET1K_V2"; NULL = none */
-    const char *weights_file;  /* "resnet50-11ad3fa6.pth" */
-    const char *weights_url;   /* NULL = none that can be downloaded directly */
+    const char *name;   /* torchvision's: "resnet50"; our own: "efficientnet_lite0", "small_cnn" */
+    const char *family; /* "ResNet", "EfficientNet", "EfficientNet-Lite", "plain CNN" */
+    const char *description; /* one line: what the architecture is */
+    double top1, top5;   /* ImageNet accuracy in percent of `weights`; 0 = no pretrained weights */
+    const char *weights; /* "IMAGENET1K_V2"; NULL = none */
+    const char *weights_file;   /* "resnet50-11ad3fa6.pth" */
+    const char *weights_url;    /* NULL = none that can be downloaded directly */
     const char *weights_sha256; /* full 64 digits, or the 8 of the file name; NULL = not known */
     size_t file_bytes;
-    int img_size, resize;      /* pixels: crop and shorter side */
+    int img_size, resize; /* pixels: crop and shorter side */
     bool bicubic;
     float mean[3], std[3];
-    bool scratch_only;         /* no pretrained weights exist: mode scratch only */
+    bool scratch_only; /* no pretrained weights exist: mode scratch only */
 } eg_arch_info;
 
 size_t eg_arch_count(void);
@@ -36,21 +36,23 @@ typedef struct eg_network eg_network;
 
 typedef enum { EG_TENSOR_PARAMETER, EG_TENSOR_BUFFER, EG_TENSOR_COUNTER } eg_tensor_role;
 typedef struct {
-    const char *name;      /* state-dict key */
-    eg_tensor_role role;   /* PARAMETER: trained; BUFFER: running mean / var; COUNTER: num_batches_tracked */
+    const char *name; /* state-dict key */
+    eg_tensor_role
+        role; /* PARAMETER: trained; BUFFER: running mean / var; COUNTER: num_batches_tracked */
     int n_dims;
-    int64_t dims[4];       /* PyTorch order: conv (K, C/G, R, S), linear (K, C), vectors (C) */
+    int64_t dims[4]; /* PyTorch order: conv (K, C/G, R, S), linear (K, C), vectors (C) */
     size_t count;
-    float *data;           /* PARAMETER, BUFFER */
-    float *grad;           /* PARAMETER, same order; allocated by the first training plan */
-    int64_t *counter;      /* COUNTER */
-    bool is_head;          /* belongs to the last linear layer */
-    bool trainable;        /* PARAMETER: the optimiser may change it (default true) */
+    float *data;      /* PARAMETER, BUFFER */
+    float *grad;      /* PARAMETER, same order; allocated by the first training plan */
+    int64_t *counter; /* COUNTER */
+    bool is_head;     /* belongs to the last linear layer */
+    bool trainable;   /* PARAMETER: the optimiser may change it (default true) */
 } eg_net_tensor;
 
 /* `n_classes` outputs, square input of `side` pixels (0 = the weights' own). All tensors zero until initialised.
  * EG_ERR_NOT_FOUND names the known models.                                                                  */
-eg_status eg_network_new(eg_network **out, const char *model, int n_classes, int side, eg_error *err);
+eg_status eg_network_new(eg_network **out, const char *model, int n_classes, int side,
+                         eg_error *err);
 void eg_network_free(eg_network *net);
 const eg_arch_info *eg_network_info(const eg_network *net);
 int eg_network_side(const eg_network *net);
@@ -71,15 +73,16 @@ void eg_network_init_head(eg_network *net, uint64_t seed);
  * names. All of the trunk must be there and fit: otherwise EG_ERR_MISMATCH with the first few missing, unexpected and
  * mis-shaped tensors and a guess of what the file is. When the head's shape differs (other class count) it is left as
  * it is and *head_loaded is false.                                                                          */
-eg_status eg_network_load(eg_network *net, const eg_state_dict *sd, bool *head_loaded, eg_error *err);
+eg_status eg_network_load(eg_network *net, const eg_state_dict *sd, bool *head_loaded,
+                          eg_error *err);
 /* The state-dict tensor that `name` (ours) is bound to, or NULL: for the freeze proof. */
 const eg_tensor *eg_network_bound(const eg_network *net, const eg_state_dict *sd, const char *name);
 /* The architecture whose trunk keys and shapes the state dict fits, or NULL. */
 const eg_arch_info *eg_arch_guess(const eg_state_dict *sd);
 
 /* Save all tensors as safetensors (crash-safe). */
-eg_status eg_network_save(const eg_network *net, const char *path, const eg_text_pair *metadata, size_t n_metadata,
-                          eg_error *err);
+eg_status eg_network_save(const eg_network *net, const char *path, const eg_text_pair *metadata,
+                          size_t n_metadata, eg_error *err);
 
 /* ---- plan: a network made executable for one batch size (plan.c) ---- */
 
@@ -88,19 +91,19 @@ typedef enum {
     EG_PLAN_TRAIN
 } eg_plan_mode;
 typedef enum {
-    EG_BN_TRAIN,  /* batch statistics, running ones updated */
-    EG_BN_STATS,  /* as TRAIN, but gamma and beta are not trained */
-    EG_BN_FROZEN  /* running statistics used and left alone */
+    EG_BN_TRAIN, /* batch statistics, running ones updated */
+    EG_BN_STATS, /* as TRAIN, but gamma and beta are not trained */
+    EG_BN_FROZEN /* running statistics used and left alone */
 } eg_bn_mode;
 
 typedef struct {
     eg_plan_mode mode;
-    int batch;            /* N, the largest */
-    eg_bn_mode bn;        /* TRAIN only */
-    bool stochastic;      /* TRAIN: dropout and stochastic depth on */
-    double dropout;       /* rate of dropout layers; negative = the network's own */
-    uint64_t seed;        /* of dropout and stochastic depth */
-    bool features_only;   /* PREDICT: stop at the last linear layer's input */
+    int batch;          /* N, the largest */
+    eg_bn_mode bn;      /* TRAIN only */
+    bool stochastic;    /* TRAIN: dropout and stochastic depth on */
+    double dropout;     /* rate of dropout layers; negative = the network's own */
+    uint64_t seed;      /* of dropout and stochastic depth */
+    bool features_only; /* PREDICT: stop at the last linear layer's input */
 } eg_plan_options;
 
 typedef struct eg_plan eg_plan;
@@ -112,13 +115,14 @@ float *eg_plan_input(eg_plan *plan); /* (N, H, W, 3), filled by the caller befor
  * batch statistics count real samples only. `step` keys dropout. PREDICT reads the weights as they were at the last
  * eg_plan_refresh (the first forward refreshes).                                                            */
 eg_status eg_plan_forward(eg_plan *plan, int n, uint64_t step, eg_error *err);
-void eg_plan_refresh(eg_plan *plan);            /* PREDICT: fold the network's present weights */
-const float *eg_plan_logits(const eg_plan *plan);   /* (n, K) after forward */
+void eg_plan_refresh(eg_plan *plan);              /* PREDICT: fold the network's present weights */
+const float *eg_plan_logits(const eg_plan *plan); /* (n, K) after forward */
 const float *eg_plan_features(const eg_plan *plan); /* (n, D) after a PREDICT forward */
 
 typedef struct {
-    const float *class_weight; /* (K) or NULL; the mean is weighted as torch's CrossEntropyLoss(weight=...) */
-    double smoothing;          /* label smoothing in [0, 1) */
+    const float *
+        class_weight; /* (K) or NULL; the mean is weighted as torch's CrossEntropyLoss(weight=...) */
+    double smoothing; /* label smoothing in [0, 1) */
 } eg_loss_options;
 typedef struct {
     double objective; /* what is optimised (weighted, smoothed), mean */
@@ -126,8 +130,8 @@ typedef struct {
     int correct;
 } eg_loss_result;
 /* After a TRAIN forward: loss, and the gradient of every trainable parameter into tensor->grad (overwritten). */
-eg_status eg_plan_backward(eg_loss_result *out, eg_plan *plan, const int32_t *labels, const eg_loss_options *o,
-                           eg_error *err);
+eg_status eg_plan_backward(eg_loss_result *out, eg_plan *plan, const int32_t *labels,
+                           const eg_loss_options *o, eg_error *err);
 /* Plain softmax cross-entropy of logits, without a plan: prob (n, K) may be NULL. */
 void eg_softmax(double *prob, const float *logits, size_t n, int n_classes);
 
@@ -136,8 +140,9 @@ void eg_softmax(double *prob, const float *logits, size_t n, int n_classes);
 typedef enum { EG_OPT_SGD, EG_OPT_ADAMW } eg_opt_kind;
 typedef struct {
     eg_opt_kind kind;
-    double momentum;     /* SGD, as torch.optim.SGD: v = m v + g; w -= lr v */
-    double weight_decay; /* SGD: added to the gradient; AdamW: decoupled. Not applied to vectors (bias, batch norm) */
+    double momentum; /* SGD, as torch.optim.SGD: v = m v + g; w -= lr v */
+    double
+        weight_decay; /* SGD: added to the gradient; AdamW: decoupled. Not applied to vectors (bias, batch norm) */
     double beta1, beta2, epsilon; /* AdamW: 0.9, 0.999, 1e-8 when 0 */
 } eg_opt_options;
 typedef struct {
@@ -146,17 +151,19 @@ typedef struct {
     bool decay;
 } eg_opt_tensor;
 typedef struct eg_optimizer eg_optimizer;
-eg_status eg_optimizer_new(eg_optimizer **out, const eg_opt_tensor *tensors, size_t n, const eg_opt_options *o,
-                           eg_error *err);
+eg_status eg_optimizer_new(eg_optimizer **out, const eg_opt_tensor *tensors, size_t n,
+                           const eg_opt_options *o, eg_error *err);
 /* For the trainable parameters of a network. */
-eg_status eg_optimizer_for(eg_optimizer **out, eg_network *net, const eg_opt_options *o, eg_error *err);
+eg_status eg_optimizer_for(eg_optimizer **out, eg_network *net, const eg_opt_options *o,
+                           eg_error *err);
 void eg_optimizer_free(eg_optimizer *opt);
-double eg_optimizer_grad_norm(const eg_optimizer *opt); /* global L2; NaN or infinity shows divergence */
+double
+eg_optimizer_grad_norm(const eg_optimizer *opt); /* global L2; NaN or infinity shows divergence */
 /* One step; gradients are scaled by `grad_scale` first (clipping; 1 = as they are). */
 void eg_optimizer_step(eg_optimizer *opt, double lr, double grad_scale);
 /* Moments for resume: tensors named "<i>.m" / "<i>.v" and the step count; load checks counts. */
-eg_status eg_optimizer_save(const eg_optimizer *opt, const char *path, const eg_text_pair *metadata, size_t n,
-                            eg_error *err);
+eg_status eg_optimizer_save(const eg_optimizer *opt, const char *path, const eg_text_pair *metadata,
+                            size_t n, eg_error *err);
 eg_status eg_optimizer_load(eg_optimizer *opt, const eg_state_dict *sd, eg_error *err);
 
 typedef enum { EG_SCHED_CONSTANT, EG_SCHED_STEP, EG_SCHED_COSINE, EG_SCHED_ONECYCLE } eg_sched_kind;

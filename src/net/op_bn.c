@@ -6,7 +6,9 @@
 #include <math.h>
 #include <string.h>
 
-enum { CHUNKS = 16 }; /* partial sums a sample is too coarse, a row too fine; fixed, so that threads change no bits */
+enum {
+    CHUNKS = 16
+}; /* partial sums a sample is too coarse, a row too fine; fixed, so that threads change no bits */
 
 /* saved: mean, invstd, scale, shift (C) each, then one drop-path factor a sample */
 typedef struct {
@@ -29,7 +31,8 @@ static eg_status prepare(eg_plan *plan, eg_step *s, eg_error *err) {
     size_t C = eg_align64((size_t)node->C * sizeof(float));
     bool residual = s->n_inputs == 2;
     if (residual && node->act > EG_ACT_RELU6)
-        return eg_fail(err, EG_ERR_INTERNAL, "'%s': this activation behind a residual cannot be fused", node->name);
+        return eg_fail(err, EG_ERR_INTERNAL,
+                       "'%s': this activation behind a residual cannot be fused", node->name);
     s->saved_bytes = 4 * C + eg_align64((size_t)plan->options.batch * sizeof(float));
     s->forward_bytes = CHUNKS * partial_bytes(node);
     s->backward_bytes = CHUNKS * partial_bytes(node) + 3 * C;
@@ -72,7 +75,8 @@ static int chunk_count(const bn_job *j) {
 }
 
 /* run `each` over the rows of chunk i, cut at sample borders when there is a factor a sample */
-static void over_rows(const bn_job *j, int i, void (*each)(const bn_job *, size_t, size_t, float, int)) {
+static void over_rows(const bn_job *j, int i,
+                      void (*each)(const bn_job *, size_t, size_t, float, int)) {
     size_t begin = (size_t)i * j->chunk_rows, end = begin + j->chunk_rows;
     if (end > j->rows) end = j->rows;
     if (!j->factor) {
@@ -96,13 +100,15 @@ static void statistics_chunk(void *context, int i) {
     double *sums = (double *)(void *)(j->partial + (size_t)i * j->partial_size);
     memset(sums, 0, 2 * C * sizeof *sums);
     /* the first row as pivot keeps the squares small where the mean is far from 0 */
-    eg_kernels_get()->bn_sums(sums, j->x + begin * C, n, (int)C, j->x, (float *)(void *)(sums + 2 * C));
+    eg_kernels_get()->bn_sums(sums, j->x + begin * C, n, (int)C, j->x,
+                              (float *)(void *)(sums + 2 * C));
 }
 
 static void sum_chunks(const bn_job *j) {
     double *total = (double *)(void *)j->partial;
     for (int i = 1; i < chunk_count(j); i++) {
-        const double *part = (const double *)(const void *)(j->partial + (size_t)i * j->partial_size);
+        const double *part =
+            (const double *)(const void *)(j->partial + (size_t)i * j->partial_size);
         for (size_t c = 0; c < 2 * (size_t)j->node->C; c++) total[c] += part[c];
     }
 }
@@ -146,7 +152,8 @@ static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
     const eg_node *node = s->node;
     saved_values v = saved_of(plan, s);
-    const eg_net_tensor *gamma = eg_step_tensor(plan, node, 0), *beta = eg_step_tensor(plan, node, 1);
+    const eg_net_tensor *gamma = eg_step_tensor(plan, node, 0),
+                        *beta = eg_step_tensor(plan, node, 1);
     const eg_net_tensor *mean = eg_step_tensor(plan, node, 2), *var = eg_step_tensor(plan, node, 3);
     bn_job j = make_job(plan, s);
     j.partial = eg_plan_at(plan, s->forward_work);
@@ -197,7 +204,8 @@ static void reduce_chunk(void *context, int i) {
 static void dx_span(const bn_job *j, size_t begin, size_t end, float factor, int i) {
     (void)i;
     size_t at = begin * (size_t)j->node->C;
-    eg_kernels_get()->bn_dx(j->y + at, j->dy + at, j->x + at, end - begin, j->node->C, j->a, j->b, j->c, factor);
+    eg_kernels_get()->bn_dx(j->y + at, j->dy + at, j->x + at, end - begin, j->node->C, j->a, j->b,
+                            j->c, factor);
 }
 
 static void dx_chunk(void *context, int i) {
@@ -205,7 +213,8 @@ static void dx_chunk(void *context, int i) {
 }
 
 /* dx = gamma invstd (g - mean(g) - xhat mean(g xhat)), written as a g + b x + c */
-static void coefficients(const eg_plan *plan, const eg_step *s, const double *sums, float *a, float *b, float *c0) {
+static void coefficients(const eg_plan *plan, const eg_step *s, const double *sums, float *a,
+                         float *b, float *c0) {
     const eg_node *node = s->node;
     saved_values v = saved_of(plan, s);
     double rows = (double)eg_step_rows(plan, node);
@@ -224,7 +233,8 @@ static void coefficients(const eg_plan *plan, const eg_step *s, const double *su
 
 static void parameter_gradients(const eg_plan *plan, const eg_step *s, const double *sums) {
     saved_values v = saved_of(plan, s);
-    eg_net_tensor *gamma = eg_step_tensor(plan, s->node, 0), *beta = eg_step_tensor(plan, s->node, 1);
+    eg_net_tensor *gamma = eg_step_tensor(plan, s->node, 0),
+                  *beta = eg_step_tensor(plan, s->node, 1);
     bool train = plan->options.bn != EG_BN_STATS;
     for (int c = 0; c < s->node->C; c++) {
         gamma->grad[c] = train ? (float)(sums[s->node->C + c] * (double)v.invstd[c]) : 0;
@@ -241,7 +251,8 @@ static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
     j.dy2 = s->n_dy > 1 ? eg_plan_at(plan, s->dy[1]) : NULL;
     j.y_mask = s->keep_y ? eg_step_y(plan, s) : NULL;
     j.factor = s->node->rate > 0 && plan->options.stochastic ? v.factor : NULL;
-    j.reduce = (eg_bn_reduce){.scale = v.scale, .shift = v.shift, .mean = v.mean, .act = (int)s->node->act};
+    j.reduce = (eg_bn_reduce){
+        .scale = v.scale, .shift = v.shift, .mean = v.mean, .act = (int)s->node->act};
     eg_pool_run(reduce_chunk, &j, chunk_count(&j));
     sum_chunks(&j);
     const double *sums = (const double *)(const void *)j.partial;

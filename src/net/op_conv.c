@@ -57,21 +57,24 @@ static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
     uint8_t *work = eg_plan_at(plan, s->forward_work);
     const eg_net_tensor *bias = eg_step_tensor(plan, s->node, 1);
     EG_TRY(eg_conv_pack(c->forward, work, eg_step_tensor(plan, s->node, 0)->data, err));
-    return eg_conv_forward(c->forward, eg_step_y(plan, s), eg_step_x(plan, s, 0), work, bias ? bias->data : NULL,
-                           scratch_of(c->forward, work), err);
+    return eg_conv_forward(c->forward, eg_step_y(plan, s), eg_step_x(plan, s, 0), work,
+                           bias ? bias->data : NULL, scratch_of(c->forward, work), err);
 }
 
 static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
     conv_state *c = s->state;
     uint8_t *work = eg_plan_at(plan, s->backward_work);
     const float *dy = eg_plan_at(plan, s->dy[0]);
-    eg_net_tensor *weight = eg_step_tensor(plan, s->node, 0), *bias = eg_step_tensor(plan, s->node, 1);
+    eg_net_tensor *weight = eg_step_tensor(plan, s->node, 0),
+                  *bias = eg_step_tensor(plan, s->node, 1);
     if (c->weights)
-        EG_TRY(eg_conv_backward_weights(c->weights, weight->grad, bias ? bias->grad : NULL, eg_step_x(plan, s, 0), dy,
-                                        work, scratch_of(c->weights, work), err));
+        EG_TRY(eg_conv_backward_weights(c->weights, weight->grad, bias ? bias->grad : NULL,
+                                        eg_step_x(plan, s, 0), dy, work,
+                                        scratch_of(c->weights, work), err));
     if (!c->data || s->dx[0] < 0) return EG_OK;
     EG_TRY(eg_conv_pack(c->data, work, weight->data, err));
-    return eg_conv_backward_data(c->data, eg_plan_at(plan, s->dx[0]), dy, work, scratch_of(c->data, work), err);
+    return eg_conv_backward_data(c->data, eg_plan_at(plan, s->dx[0]), dy, work,
+                                 scratch_of(c->data, work), err);
 }
 
 static void release(eg_step *s) {
@@ -83,5 +86,8 @@ static void release(eg_step *s) {
     eg_free(c);
 }
 
-const eg_op eg_op_conv = {
-    .name = "conv", .prepare = prepare, .forward = forward, .backward = backward, .release = release};
+const eg_op eg_op_conv = {.name = "conv",
+                          .prepare = prepare,
+                          .forward = forward,
+                          .backward = backward,
+                          .release = release};

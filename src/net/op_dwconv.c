@@ -15,7 +15,8 @@ typedef struct {
 
 static dw_job make_job(const eg_plan *plan, const eg_step *s) {
     const eg_node *node = s->node, *from = eg_step_from(plan, s, 0);
-    dw_job j = {.shape = {from->H, from->W, from->C, node->H, node->W, node->kernel, node->stride, node->pad_before}};
+    dw_job j = {.shape = {from->H, from->W, from->C, node->H, node->W, node->kernel, node->stride,
+                          node->pad_before}};
     j.x_size = (size_t)from->H * (size_t)from->W * (size_t)from->C;
     j.y_size = (size_t)node->H * (size_t)node->W * (size_t)node->C;
     j.w_size = (size_t)node->kernel * (size_t)node->kernel * (size_t)node->C;
@@ -26,9 +27,12 @@ static dw_job make_job(const eg_plan *plan, const eg_step *s) {
 static void transpose_weights(float *out, const float *in, int C, int taps, bool back) {
     for (int c = 0; c < C; c++)
         for (int t = 0; t < taps; t++) {
-            size_t torch = (size_t)c * (size_t)taps + (size_t)t, ours = (size_t)t * (size_t)C + (size_t)c;
-            if (back) out[torch] = in[ours];
-            else out[ours] = in[torch];
+            size_t torch = (size_t)c * (size_t)taps + (size_t)t,
+                   ours = (size_t)t * (size_t)C + (size_t)c;
+            if (back)
+                out[torch] = in[ours];
+            else
+                out[ours] = in[torch];
         }
 }
 
@@ -46,15 +50,16 @@ static void forward_task(void *context, int i) {
     const dw_job *j = context;
     size_t n = (size_t)(i / j->per_sample);
     int p0 = i % j->per_sample * ROWS, p1 = p0 + ROWS < j->shape.P ? p0 + ROWS : j->shape.P;
-    eg_kernels_get()->dw_forward(j->out + n * j->y_size, j->x + n * j->x_size, j->w, NULL, EG_KACT_NONE, &j->shape,
-                                 p0, p1);
+    eg_kernels_get()->dw_forward(j->out + n * j->y_size, j->x + n * j->x_size, j->w, NULL,
+                                 EG_KACT_NONE, &j->shape, p0, p1);
 }
 
 static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
     dw_job j = make_job(plan, s);
     float *w = eg_plan_at(plan, s->forward_work);
-    transpose_weights(w, eg_step_tensor(plan, s->node, 0)->data, s->node->C, j.shape.R * j.shape.R, false);
+    transpose_weights(w, eg_step_tensor(plan, s->node, 0)->data, s->node->C, j.shape.R * j.shape.R,
+                      false);
     j.w = w;
     j.out = eg_step_y(plan, s);
     j.x = eg_step_x(plan, s, 0);
@@ -67,15 +72,16 @@ static void data_task(void *context, int i) {
     const dw_job *j = context;
     size_t n = (size_t)(i / j->per_sample);
     int h0 = i % j->per_sample * ROWS, h1 = h0 + ROWS < j->shape.H ? h0 + ROWS : j->shape.H;
-    eg_kernels_get()->dw_backward_data(j->out + n * j->x_size, j->dy + n * j->y_size, j->w, &j->shape, h0, h1);
+    eg_kernels_get()->dw_backward_data(j->out + n * j->x_size, j->dy + n * j->y_size, j->w,
+                                       &j->shape, h0, h1);
 }
 
 static void weights_task(void *context, int n) {
     const dw_job *j = context;
     float *sum = j->out + (size_t)n * eg_align64(j->w_size * sizeof(float)) / sizeof(float);
     memset(sum, 0, j->w_size * sizeof *sum);
-    eg_kernels_get()->dw_backward_weights(sum, j->x + (size_t)n * j->x_size, j->dy + (size_t)n * j->y_size, &j->shape,
-                                          0, j->shape.P);
+    eg_kernels_get()->dw_backward_weights(sum, j->x + (size_t)n * j->x_size,
+                                          j->dy + (size_t)n * j->y_size, &j->shape, 0, j->shape.P);
 }
 
 static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
@@ -103,4 +109,5 @@ static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
-const eg_op eg_op_dwconv = {.name = "dwconv", .prepare = prepare, .forward = forward, .backward = backward};
+const eg_op eg_op_dwconv = {
+    .name = "dwconv", .prepare = prepare, .forward = forward, .backward = backward};

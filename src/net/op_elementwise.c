@@ -46,7 +46,8 @@ static eg_status act_backward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
-const eg_op eg_op_act = {.name = "act", .prepare = act_prepare, .forward = act_forward, .backward = act_backward};
+const eg_op eg_op_act = {
+    .name = "act", .prepare = act_prepare, .forward = act_forward, .backward = act_backward};
 
 /* ---- add ---- */
 
@@ -74,22 +75,26 @@ static eg_status add_forward(eg_plan *plan, eg_step *s, eg_error *err) {
 static eg_status add_backward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
     if (s->dx[1] >= 0 && s->dx[1] != s->dy[0])
-        memcpy(eg_plan_at(plan, s->dx[1]), eg_plan_at(plan, s->dy[0]), eg_step_count(plan, s->node) * sizeof(float));
+        memcpy(eg_plan_at(plan, s->dx[1]), eg_plan_at(plan, s->dy[0]),
+               eg_step_count(plan, s->node) * sizeof(float));
     return EG_OK;
 }
 
-const eg_op eg_op_add = {.name = "add", .prepare = add_prepare, .forward = add_forward, .backward = add_backward};
+const eg_op eg_op_add = {
+    .name = "add", .prepare = add_prepare, .forward = add_forward, .backward = add_backward};
 
 /* ---- stochastic depth ("row" mode) ---- */
 
 static eg_random stream_of(const eg_plan *plan, const eg_step *s, uint32_t purpose) {
-    return eg_random_make(plan->options.seed, (uint32_t)plan->step_key, (uint32_t)s->index, purpose);
+    return eg_random_make(plan->options.seed, (uint32_t)plan->step_key, (uint32_t)s->index,
+                          purpose);
 }
 
 void eg_drop_path_factors(float *factor, const eg_plan *plan, const eg_step *s, int n) {
     eg_random r = stream_of(plan, s, 1);
     double rate = (double)s->node->rate;
-    for (int i = 0; i < n; i++) factor[i] = eg_random_uniform(&r) < rate ? 0.0f : (float)(1.0 / (1.0 - rate));
+    for (int i = 0; i < n; i++)
+        factor[i] = eg_random_uniform(&r) < rate ? 0.0f : (float)(1.0 / (1.0 - rate));
 }
 
 static eg_status drop_path_prepare(eg_plan *plan, eg_step *s, eg_error *err) {
@@ -172,5 +177,7 @@ static eg_status dropout_backward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
-const eg_op eg_op_dropout = {
-    .name = "dropout", .prepare = dropout_prepare, .forward = dropout_forward, .backward = dropout_backward};
+const eg_op eg_op_dropout = {.name = "dropout",
+                             .prepare = dropout_prepare,
+                             .forward = dropout_forward,
+                             .backward = dropout_backward};

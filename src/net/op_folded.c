@@ -52,7 +52,8 @@ static eg_status prepare(eg_plan *plan, eg_step *s, eg_error *err) {
 }
 
 static void fold(float *w, float *b, const eg_plan *plan, const eg_step *s) {
-    const eg_net_tensor *weight = eg_step_tensor(plan, s->conv, 0), *bias = eg_step_tensor(plan, s->conv, 1);
+    const eg_net_tensor *weight = eg_step_tensor(plan, s->conv, 0),
+                        *bias = eg_step_tensor(plan, s->conv, 1);
     const eg_node *norm = norm_of(s);
     int K = s->conv->C;
     size_t each = weight->count / (size_t)K;
@@ -101,13 +102,14 @@ static void dw_task(void *context, int i) {
     const dw_job *j = context;
     size_t n = (size_t)(i / j->per_sample);
     int p0 = i % j->per_sample * ROWS, p1 = p0 + ROWS < j->shape.P ? p0 + ROWS : j->shape.P;
-    eg_kernels_get()->dw_forward(j->y + n * j->y_size, j->x + n * j->x_size, j->w, j->bias, j->act, &j->shape, p0,
-                                 p1);
+    eg_kernels_get()->dw_forward(j->y + n * j->y_size, j->x + n * j->x_size, j->w, j->bias, j->act,
+                                 &j->shape, p0, p1);
 }
 
 static void forward_depthwise(eg_plan *plan, eg_step *s) {
     const eg_node *node = s->conv, *from = eg_step_from(plan, s, 0);
-    dw_job j = {.shape = {from->H, from->W, from->C, node->H, node->W, node->kernel, node->stride, node->pad_before},
+    dw_job j = {.shape = {from->H, from->W, from->C, node->H, node->W, node->kernel, node->stride,
+                          node->pad_before},
                 .per_sample = (node->H + ROWS - 1) / ROWS,
                 .act = act_of(s),
                 .y = eg_step_y(plan, s),
@@ -123,15 +125,16 @@ static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
     const folded_state *f = s->state;
     float *y = eg_step_y(plan, s);
     if (!f->conv) {
-        if (s->n_inputs == 2) return eg_fail(err, EG_ERR_INTERNAL, "residual behind depthwise '%s'", s->conv->name);
+        if (s->n_inputs == 2)
+            return eg_fail(err, EG_ERR_INTERNAL, "residual behind depthwise '%s'", s->conv->name);
         forward_depthwise(plan, s);
         return EG_OK;
     }
     /* dst is added to: when the residual could not be given up, start from a copy of it */
     if (s->n_inputs == 2 && !s->y_in_residual)
         memcpy(y, eg_step_x(plan, s, 1), eg_step_count(plan, s->node) * sizeof *y);
-    return eg_conv_forward(f->conv, y, eg_step_x(plan, s, 0), eg_plan_at(plan, s->constant), bias_of(plan, s),
-                           eg_plan_at(plan, s->forward_work), err);
+    return eg_conv_forward(f->conv, y, eg_step_x(plan, s, 0), eg_plan_at(plan, s->constant),
+                           bias_of(plan, s), eg_plan_at(plan, s->forward_work), err);
 }
 
 static void release(eg_step *s) {
@@ -141,5 +144,8 @@ static void release(eg_step *s) {
     eg_free(f);
 }
 
-const eg_op eg_op_folded = {
-    .name = "folded conv", .prepare = prepare, .forward = forward, .refresh = refresh, .release = release};
+const eg_op eg_op_folded = {.name = "folded conv",
+                            .prepare = prepare,
+                            .forward = forward,
+                            .refresh = refresh,
+                            .release = release};

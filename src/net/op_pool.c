@@ -20,8 +20,8 @@ static pool_job make_job(const eg_plan *plan, const eg_step *s) {
     const eg_node *node = s->node, *from = eg_step_from(plan, s, 0);
     return (pool_job){.node = node,
                       .from = from,
-                      .shape = {from->H, from->W, from->C, node->H, node->W, node->kernel, node->stride,
-                                node->pad_before}};
+                      .shape = {from->H, from->W, from->C, node->H, node->W, node->kernel,
+                                node->stride, node->pad_before}};
 }
 
 /* ---- max pool ---- */
@@ -36,8 +36,8 @@ static void max_row(void *context, int i) {
     const pool_job *j = context;
     size_t n = (size_t)(i / j->node->H), y = n * sample_size(j->node);
     int p = i % j->node->H;
-    eg_kernels_get()->max_pool(j->out + y, j->index ? j->index + y : NULL, j->in + n * sample_size(j->from),
-                               &j->shape, p, p + 1);
+    eg_kernels_get()->max_pool(j->out + y, j->index ? j->index + y : NULL,
+                               j->in + n * sample_size(j->from), &j->shape, p, p + 1);
 }
 
 static eg_status max_forward(eg_plan *plan, eg_step *s, eg_error *err) {
@@ -62,7 +62,8 @@ static void max_back_sample(void *context, int i) {
         for (int q = 0; q < j->node->W; q++, dy += C, index += C) {
             int h0 = p * j->shape.stride - j->shape.pad, w0 = q * j->shape.stride - j->shape.pad;
             for (size_t c = 0; c < C; c++) {
-                size_t h = (size_t)(h0 + index[c] / j->shape.R), w = (size_t)(w0 + index[c] % j->shape.R);
+                size_t h = (size_t)(h0 + index[c] / j->shape.R),
+                       w = (size_t)(w0 + index[c] % j->shape.R);
                 dx[(h * (size_t)j->from->W + w) * C + c] += dy[c];
             }
         }
@@ -136,8 +137,10 @@ static void turn(float *out, const float *in, const eg_node *from, bool back) {
     size_t rows = (size_t)from->H * (size_t)from->W, C = (size_t)from->C;
     for (size_t r = 0; r < rows; r++)
         for (size_t c = 0; c < C; c++) {
-            if (back) out[r * C + c] = in[c * rows + r];
-            else out[c * rows + r] = in[r * C + c];
+            if (back)
+                out[r * C + c] = in[c * rows + r];
+            else
+                out[c * rows + r] = in[r * C + c];
         }
 }
 
@@ -172,5 +175,7 @@ static eg_status flatten_backward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
-const eg_op eg_op_flatten = {
-    .name = "flatten", .prepare = no_needs, .forward = flatten_forward, .backward = flatten_backward};
+const eg_op eg_op_flatten = {.name = "flatten",
+                             .prepare = no_needs,
+                             .forward = flatten_forward,
+                             .backward = flatten_backward};

@@ -14,14 +14,16 @@ static size_t span(size_t floats) {
 }
 
 static se_values values_of(const eg_plan *plan, const eg_step *step) {
-    size_t N = (size_t)plan->options.batch, C = span(N * (size_t)step->node->C), S = span(N * (size_t)step->node->squeeze);
+    size_t N = (size_t)plan->options.batch, C = span(N * (size_t)step->node->C),
+           S = span(N * (size_t)step->node->squeeze);
     float *p = eg_plan_at(plan, step->saved);
     return (se_values){p, p + C, p + C + S, p + C + 2 * S, p + 2 * C + 2 * S};
 }
 
 static eg_status prepare(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
-    size_t N = (size_t)plan->options.batch, C = span(N * (size_t)s->node->C), S = span(N * (size_t)s->node->squeeze);
+    size_t N = (size_t)plan->options.batch, C = span(N * (size_t)s->node->C),
+           S = span(N * (size_t)s->node->squeeze);
     s->saved_bytes = (3 * C + 2 * S) * sizeof(float);
     s->backward_bytes = (2 * C + S) * sizeof(float); /* dh2, dz, dh1 */
     s->keep_x = true;
@@ -52,13 +54,15 @@ static void squeeze_sample(void *context, int n) {
 static void scale_sample(void *context, int n) {
     const se_job *j = context;
     size_t at = (size_t)n * j->rows * j->C;
-    eg_kernels_get()->scale_rows(j->y + at, j->u + at, j->rows, (int)j->C, j->factor + (size_t)n * j->C);
+    eg_kernels_get()->scale_rows(j->y + at, j->u + at, j->rows, (int)j->C,
+                                 j->factor + (size_t)n * j->C);
 }
 
 /* out (N, K) = in (N, D) W^T + b */
-static eg_status dense(float *out, const float *in, const eg_net_tensor *w, const eg_net_tensor *b, int N, int D, int K,
-                       eg_error *err) {
-    for (int n = 0; n < N; n++) memcpy(out + (size_t)n * (size_t)K, b->data, (size_t)K * sizeof *out);
+static eg_status dense(float *out, const float *in, const eg_net_tensor *w, const eg_net_tensor *b,
+                       int N, int D, int K, eg_error *err) {
+    for (int n = 0; n < N; n++)
+        memcpy(out + (size_t)n * (size_t)K, b->data, (size_t)K * sizeof *out);
     return eg_gemm(out, in, w->data, N, K, D, false, true, true, err);
 }
 
@@ -69,9 +73,11 @@ static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
     se_job j = make_job(plan, s);
     j.sum = v.z;
     eg_pool_run(squeeze_sample, &j, N);
-    EG_TRY(dense(v.h1, v.z, eg_step_tensor(plan, node, 0), eg_step_tensor(plan, node, 1), N, C, S, err));
+    EG_TRY(dense(v.h1, v.z, eg_step_tensor(plan, node, 0), eg_step_tensor(plan, node, 1), N, C, S,
+                 err));
     eg_kernels_get()->act(v.a, v.h1, (size_t)N * (size_t)S, (int)node->act);
-    EG_TRY(dense(v.h2, v.a, eg_step_tensor(plan, node, 2), eg_step_tensor(plan, node, 3), N, S, C, err));
+    EG_TRY(dense(v.h2, v.a, eg_step_tensor(plan, node, 2), eg_step_tensor(plan, node, 3), N, S, C,
+                 err));
     eg_kernels_get()->act(v.s, v.h2, (size_t)N * (size_t)C, EG_KACT_SIGMOID);
     j.factor = v.s;
     j.y = eg_step_y(plan, s);
@@ -82,18 +88,20 @@ static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
 static void gate_gradient_sample(void *context, int n) {
     const se_job *j = context;
     size_t at = (size_t)n * j->rows * j->C;
-    eg_kernels_get()->sum_rows_product(j->sum + (size_t)n * j->C, j->dy + at, j->u + at, j->rows, (int)j->C);
+    eg_kernels_get()->sum_rows_product(j->sum + (size_t)n * j->C, j->dy + at, j->u + at, j->rows,
+                                       (int)j->C);
 }
 
 static void input_gradient_sample(void *context, int n) {
     const se_job *j = context;
     size_t at = (size_t)n * j->rows * j->C, c = (size_t)n * j->C;
-    eg_kernels_get()->scale_shift_rows(j->y + at, j->dy + at, j->rows, (int)j->C, j->factor + c, j->shift + c);
+    eg_kernels_get()->scale_shift_rows(j->y + at, j->dy + at, j->rows, (int)j->C, j->factor + c,
+                                       j->shift + c);
 }
 
 /* gradients of one dense layer: weights and bias, then the input; all (N, .) */
-static eg_status dense_backward(float *din, const float *dout, const float *in, eg_net_tensor *w, eg_net_tensor *b,
-                                int N, int D, int K, eg_error *err) {
+static eg_status dense_backward(float *din, const float *dout, const float *in, eg_net_tensor *w,
+                                eg_net_tensor *b, int N, int D, int K, eg_error *err) {
     if (w->trainable) {
         EG_TRY(eg_gemm(w->grad, dout, in, K, D, N, true, false, false, err));
         eg_kernels_get()->sum_rows(b->grad, dout, (size_t)N, K);
@@ -113,9 +121,11 @@ static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
     eg_pool_run(gate_gradient_sample, &j, N);
     const eg_kernels *k = eg_kernels_get();
     k->act_backward(dh2, dh2, v.h2, (size_t)N * (size_t)C, EG_KACT_SIGMOID);
-    EG_TRY(dense_backward(dh1, dh2, v.a, eg_step_tensor(plan, node, 2), eg_step_tensor(plan, node, 3), N, S, C, err));
+    EG_TRY(dense_backward(dh1, dh2, v.a, eg_step_tensor(plan, node, 2),
+                          eg_step_tensor(plan, node, 3), N, S, C, err));
     k->act_backward(dh1, dh1, v.h1, (size_t)N * (size_t)S, (int)node->act);
-    EG_TRY(dense_backward(dz, dh1, v.z, eg_step_tensor(plan, node, 0), eg_step_tensor(plan, node, 1), N, C, S, err));
+    EG_TRY(dense_backward(dz, dh1, v.z, eg_step_tensor(plan, node, 0),
+                          eg_step_tensor(plan, node, 1), N, C, S, err));
     if (s->dx[0] < 0) return EG_OK;
     for (size_t i = 0; i < (size_t)N * (size_t)C; i++) dz[i] /= (float)j.rows;
     j.factor = v.s;

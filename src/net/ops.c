@@ -7,12 +7,18 @@ _Static_assert((int)EG_ACT_RELU == EG_KACT_RELU && (int)EG_ACT_RELU6 == EG_KACT_
                "activations of graph and kernels are numbered alike");
 
 static const eg_op *const table[EG_OP_COUNT] = {
-    [EG_OP_INPUT] = &eg_op_input,         [EG_OP_CONV] = &eg_op_conv,
-    [EG_OP_DWCONV] = &eg_op_dwconv,       [EG_OP_BN] = &eg_op_bn,
-    [EG_OP_ACT] = &eg_op_act,             [EG_OP_ADD] = &eg_op_add,
-    [EG_OP_DROP_PATH] = &eg_op_drop_path, [EG_OP_SE] = &eg_op_se,
-    [EG_OP_MAX_POOL] = &eg_op_max_pool,   [EG_OP_MEAN_POOL] = &eg_op_mean_pool,
-    [EG_OP_FLATTEN] = &eg_op_flatten,     [EG_OP_DROPOUT] = &eg_op_dropout,
+    [EG_OP_INPUT] = &eg_op_input,
+    [EG_OP_CONV] = &eg_op_conv,
+    [EG_OP_DWCONV] = &eg_op_dwconv,
+    [EG_OP_BN] = &eg_op_bn,
+    [EG_OP_ACT] = &eg_op_act,
+    [EG_OP_ADD] = &eg_op_add,
+    [EG_OP_DROP_PATH] = &eg_op_drop_path,
+    [EG_OP_SE] = &eg_op_se,
+    [EG_OP_MAX_POOL] = &eg_op_max_pool,
+    [EG_OP_MEAN_POOL] = &eg_op_mean_pool,
+    [EG_OP_FLATTEN] = &eg_op_flatten,
+    [EG_OP_DROPOUT] = &eg_op_dropout,
     [EG_OP_LINEAR] = &eg_op_linear,
 };
 

@@ -15,7 +15,8 @@ typedef struct {
 
 static void span_piece(void *context, int i) {
     const span_job *job = context;
-    size_t begin = (size_t)i * job->piece, end = begin + job->piece < job->n ? begin + job->piece : job->n;
+    size_t begin = (size_t)i * job->piece,
+           end = begin + job->piece < job->n ? begin + job->piece : job->n;
     job->fn(job->context, begin, end);
 }
 
@@ -118,7 +119,8 @@ static int last_use(const eg_plan *plan, int i) {
             if (k > last) last = k;
             if (user->has_backward && user->keep_x && j == 0) last = backward_time(plan, k);
         }
-    if (s->has_backward && s->keep_y && backward_time(plan, i) > last) last = backward_time(plan, i);
+    if (s->has_backward && s->keep_y && backward_time(plan, i) > last)
+        last = backward_time(plan, i);
     return last;
 }
 
@@ -126,7 +128,8 @@ static int last_use(const eg_plan *plan, int i) {
 static bool share_residual(const eg_plan *plan, const eg_step *s) {
     if (!s->y_in_residual || s->n_inputs < 2) return false;
     const eg_step *residual = &plan->steps[s->input[1]];
-    return residual->index != plan->input_step && plan->memory.buffers[residual->y].last == s->index;
+    return residual->index != plan->input_step &&
+           plan->memory.buffers[residual->y].last == s->index;
 }
 
 static void plan_forward_buffers(eg_plan *plan) {
@@ -157,7 +160,8 @@ static eg_status plan_gradients(eg_plan *plan, eg_error *err) {
     int top = plan->logit_step;
     eg_step *logits = &plan->steps[top];
     logits->dy[logits->n_dy++] =
-        eg_memplan_add(m, eg_step_count(plan, logits->node) * sizeof(float), plan->n_steps, backward_time(plan, top));
+        eg_memplan_add(m, eg_step_count(plan, logits->node) * sizeof(float), plan->n_steps,
+                       backward_time(plan, top));
     for (int i = plan->n_steps - 1; i >= 0; i--) {
         eg_step *s = &plan->steps[i];
         for (int k = 0; k < EG_NODE_MAX_INPUTS; k++) s->dx[k] = -1;
@@ -168,14 +172,14 @@ static eg_status plan_gradients(eg_plan *plan, eg_error *err) {
             if (!from->has_backward) continue;
             int until = backward_time(plan, from->index);
             if (from->n_dy == EG_MAX_DY)
-                return eg_fail(err, EG_ERR_UNSUPPORTED, "plan: '%s' feeds more than %d branches", from->node->name,
-                               EG_MAX_DY);
+                return eg_fail(err, EG_ERR_UNSUPPORTED, "plan: '%s' feeds more than %d branches",
+                               from->node->name, EG_MAX_DY);
             if (s->dx_in_place[k]) {
                 s->dx[k] = s->dy[0];
                 if (m->buffers[s->dx[k]].last < until) m->buffers[s->dx[k]].last = until;
             } else {
-                s->dx[k] = eg_memplan_add(m, eg_step_count(plan, from->node) * sizeof(float), backward_time(plan, i),
-                                          until);
+                s->dx[k] = eg_memplan_add(m, eg_step_count(plan, from->node) * sizeof(float),
+                                          backward_time(plan, i), until);
             }
             from->dy[from->n_dy++] = s->dx[k];
         }
@@ -191,7 +195,8 @@ static eg_status allocate_grads(eg_network *net, eg_error *err) {
         if (net->graph.tensors[i].role == EG_TENSOR_PARAMETER)
             total += eg_align64(net->graph.tensors[i].count * sizeof(float));
     net->grads = eg_calloc(1, total ? total : 64);
-    if (!net->grads) return eg_fail(err, EG_ERR_NO_MEMORY, "gradients: out of memory (%zu bytes)", total);
+    if (!net->grads)
+        return eg_fail(err, EG_ERR_NO_MEMORY, "gradients: out of memory (%zu bytes)", total);
     uint8_t *at = (uint8_t *)net->grads;
     for (int i = 0; i < net->graph.n_tensors; i++) {
         eg_net_tensor *t = &net->graph.tensors[i];
@@ -209,7 +214,8 @@ static eg_status build(eg_plan *plan, const eg_plan *host, eg_error *err) {
     for (int i = 0; i < plan->n_steps; i++) {
         eg_step *s = &plan->steps[i];
         s->has_backward = train && s->op->backward && wants_gradient(plan, s);
-        for (int k = 0; k < s->n_inputs; k++) s->needs_dx[k] = plan->steps[s->input[k]].has_backward;
+        for (int k = 0; k < s->n_inputs; k++)
+            s->needs_dx[k] = plan->steps[s->input[k]].has_backward;
         EG_TRY(s->op->prepare(plan, s, err));
     }
     plan_forward_buffers(plan);
@@ -223,14 +229,17 @@ static eg_status build(eg_plan *plan, const eg_plan *host, eg_error *err) {
     plan->owns_arena = true;
     if (!plan->arena)
         return eg_fail(err, EG_ERR_NO_MEMORY,
-                       "%s at batch %d needs %.0f MiB for activations: out of memory - use a smaller --batch-size",
-                       plan->net->info->name, plan->options.batch, (double)plan->arena_bytes / 1048576.0);
+                       "%s at batch %d needs %.0f MiB for activations: out of memory - use a "
+                       "smaller --batch-size",
+                       plan->net->info->name, plan->options.batch,
+                       (double)plan->arena_bytes / 1048576.0);
     return EG_OK;
 }
 
-static eg_status plan_new(eg_plan **out, eg_network *net, const eg_plan_options *o, const eg_plan *host,
-                          eg_error *err) {
-    if (o->batch < 1) return eg_fail(err, EG_ERR_USAGE, "plan: batch %d, expected at least 1", o->batch);
+static eg_status plan_new(eg_plan **out, eg_network *net, const eg_plan_options *o,
+                          const eg_plan *host, eg_error *err) {
+    if (o->batch < 1)
+        return eg_fail(err, EG_ERR_USAGE, "plan: batch %d, expected at least 1", o->batch);
     eg_plan *plan = eg_calloc(1, sizeof *plan);
     if (!plan) return eg_fail(err, EG_ERR_NO_MEMORY, "plan: out of memory");
     plan->options = *o;
@@ -272,13 +281,15 @@ float *eg_plan_input(eg_plan *plan) {
 
 static eg_status forward(eg_plan *plan, uint64_t step, eg_error *err) {
     plan->step_key = step;
-    for (int i = 0; i < plan->n_steps; i++) EG_TRY(plan->steps[i].op->forward(plan, &plan->steps[i], err));
+    for (int i = 0; i < plan->n_steps; i++)
+        EG_TRY(plan->steps[i].op->forward(plan, &plan->steps[i], err));
     return EG_OK;
 }
 
 static eg_status refresh(eg_plan *plan, eg_error *err) {
     for (int i = 0; i < plan->n_steps; i++)
-        if (plan->steps[i].op->refresh) EG_TRY(plan->steps[i].op->refresh(plan, &plan->steps[i], err));
+        if (plan->steps[i].op->refresh)
+            EG_TRY(plan->steps[i].op->refresh(plan, &plan->steps[i], err));
     plan->fresh = true;
     return EG_OK;
 }
@@ -299,11 +310,13 @@ static eg_status tail_for(eg_plan *plan, int n, eg_error *err) {
 
 eg_status eg_plan_forward(eg_plan *plan, int n, uint64_t step, eg_error *err) {
     int N = plan->options.batch;
-    if (n < 1 || n > N) return eg_fail(err, EG_ERR_INTERNAL, "plan: %d samples in a batch of %d", n, N);
+    if (n < 1 || n > N)
+        return eg_fail(err, EG_ERR_INTERNAL, "plan: %d samples in a batch of %d", n, N);
     if (plan->options.mode == EG_PLAN_PREDICT) {
         if (!plan->fresh) EG_TRY(refresh(plan, err));
         size_t sample = eg_step_count(plan, plan->steps[plan->input_step].node) / (size_t)N;
-        memset(eg_plan_input(plan) + (size_t)n * sample, 0, (size_t)(N - n) * sample * sizeof(float));
+        memset(eg_plan_input(plan) + (size_t)n * sample, 0,
+               (size_t)(N - n) * sample * sizeof(float));
         plan->active = plan;
     } else if (n == N) {
         plan->active = plan;
@@ -312,14 +325,17 @@ eg_status eg_plan_forward(eg_plan *plan, int n, uint64_t step, eg_error *err) {
         plan->active = plan->tail;
         float *from = eg_plan_input(plan), *to = eg_plan_input(plan->tail);
         if (from != to)
-            memmove(to, from, eg_step_count(plan->tail, plan->steps[plan->input_step].node) * sizeof(float));
+            memmove(to, from,
+                    eg_step_count(plan->tail, plan->steps[plan->input_step].node) * sizeof(float));
     }
     plan->n = n;
     return forward(plan->active, step, err);
 }
 
 const float *eg_plan_logits(const eg_plan *plan) {
-    return plan->options.features_only ? NULL : eg_step_y(plan->active, &plan->active->steps[plan->active->logit_step]);
+    return plan->options.features_only
+               ? NULL
+               : eg_step_y(plan->active, &plan->active->steps[plan->active->logit_step]);
 }
 
 const float *eg_plan_features(const eg_plan *plan) {
@@ -349,13 +365,13 @@ static eg_status backward(eg_plan *plan, eg_error *err) {
     return EG_OK;
 }
 
-eg_status eg_plan_backward(eg_loss_result *out, eg_plan *plan, const int32_t *labels, const eg_loss_options *o,
-                           eg_error *err) {
+eg_status eg_plan_backward(eg_loss_result *out, eg_plan *plan, const int32_t *labels,
+                           const eg_loss_options *o, eg_error *err) {
     eg_plan *p = plan->active;
     eg_step *top = &p->steps[p->logit_step];
     if (p->options.mode != EG_PLAN_TRAIN || !top->has_backward)
         return eg_fail(err, EG_ERR_INTERNAL, "plan: nothing to train");
-    eg_loss_softmax(out, eg_plan_at(p, top->dy[0]), eg_step_y(p, top), labels, (size_t)p->options.batch,
-                    top->node->C, o);
+    eg_loss_softmax(out, eg_plan_at(p, top->dy[0]), eg_step_y(p, top), labels,
+                    (size_t)p->options.batch, top->node->C, o);
     return backward(p, err);
 }

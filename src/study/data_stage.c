@@ -165,8 +165,7 @@ static void note_data(const eg_data_stage *d, const eg_options *o, bool own_val,
             "data: file names give no patients, so validation is split by image: a patient with "
             "several images may be on both sides (--patients names the rule)");
     if (ds->n_skipped)
-        eg_study_note(ev, "data: files stepped over, hidden or no images: %zu",
-                      ds->n_skipped);
+        eg_study_note(ev, "data: files stepped over, hidden or no images: %zu", ds->n_skipped);
 }
 
 static eg_status open_into(eg_data_stage *d, const char *dir, const eg_options *o,

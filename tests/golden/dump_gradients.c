@@ -37,11 +37,14 @@ int main(int argc, char **argv) {
     if (eg_plan_backward(&r, p, labels, NULL, &err) != EG_OK) return fail(&err);
     size_t n, n_out = 0;
     const eg_net_tensor *tensors = eg_network_tensors(net, &n);
-    out[n_out++] = (eg_tensor){"eval_logits", EG_DTYPE_F32, 2, {FORMULA_N, CLASSES}, logits, sizeof logits};
+    out[n_out++] =
+        (eg_tensor){"eval_logits", EG_DTYPE_F32, 2, {FORMULA_N, CLASSES}, logits, sizeof logits};
     for (size_t i = 0; i < n && n_out < MAX_TENSORS; i++) {
         if (tensors[i].role != EG_TENSOR_PARAMETER) continue;
         eg_tensor *t = &out[n_out++];
-        *t = (eg_tensor){.name = tensors[i].name, .n_dims = tensors[i].n_dims, .data = tensors[i].grad,
+        *t = (eg_tensor){.name = tensors[i].name,
+                         .n_dims = tensors[i].n_dims,
+                         .data = tensors[i].grad,
                          .n_bytes = tensors[i].count * sizeof(float)};
         for (int d = 0; d < t->n_dims; d++) t->dims[d] = tensors[i].dims[d];
     }

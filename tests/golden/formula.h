@@ -19,7 +19,8 @@ enum {
 
 /* [0, 1) with 24 bits: splitmix64's finaliser of a linear function of (seed, stream, index) */
 static inline float formula_uniform(uint64_t stream, uint64_t i) {
-    uint64_t x = i * 0x9E3779B97F4A7C15u + stream * 0xBF58476D1CE4E5B9u + (uint64_t)20240229 * 0x94D049BB133111EBu;
+    uint64_t x = i * 0x9E3779B97F4A7C15u + stream * 0xBF58476D1CE4E5B9u +
+                 (uint64_t)20240229 * 0x94D049BB133111EBu;
     x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
     x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
     x ^= x >> 31;
@@ -39,16 +40,20 @@ static inline void formula_fill(eg_network *net) {
     for (size_t i = 0; i < n_tensors; i++) {
         eg_net_tensor *t = &tensors[i];
         if (t->role == EG_TENSOR_COUNTER) continue;
-        bool last = formula_ends(t->name, "bn3.weight") || (basic && formula_ends(t->name, "bn2.weight"));
+        bool last =
+            formula_ends(t->name, "bn3.weight") || (basic && formula_ends(t->name, "bn2.weight"));
         size_t fan_in = t->count / (size_t)(t->n_dims ? t->dims[0] : 1);
         float bound = (float)sqrt(6.0 / (double)fan_in);
         for (size_t k = 0; k < t->count; k++) {
             float u = formula_uniform(i, k);
-            if (formula_ends(t->name, "running_var")) t->data[k] = 0.5f + u;
+            if (formula_ends(t->name, "running_var"))
+                t->data[k] = 0.5f + u;
             else if (formula_ends(t->name, "running_mean") || formula_ends(t->name, "bias"))
                 t->data[k] = 0.2f * (u - 0.5f);
-            else if (t->n_dims == 1) t->data[k] = (0.5f + u) * (last ? 0.125f : 1.0f);
-            else t->data[k] = (2.0f * u - 1.0f) * bound;
+            else if (t->n_dims == 1)
+                t->data[k] = (0.5f + u) * (last ? 0.125f : 1.0f);
+            else
+                t->data[k] = (2.0f * u - 1.0f) * bound;
         }
     }
 }

@@ -57,7 +57,8 @@ static void check_logits(const float *got, const json_t *want, const char *what,
         if (!(d <= worst)) worst = d; /* NaN sticks */
     }
     print_message("  %s: max |diff| / max |logit| = %.2e\n", what, worst / top);
-    if (!(worst <= tolerance * top)) fail_msg("%s: max |diff| %.3g, max |logit| %.3g", what, worst, top);
+    if (!(worst <= tolerance * top))
+        fail_msg("%s: max |diff| %.3g, max |logit| %.3g", what, worst, top);
 }
 
 static double projection(const eg_net_tensor *t, size_t index, size_t j) {
@@ -81,26 +82,30 @@ static void check_gradients(eg_network *net, const json_t *golden) {
         size_t index = (size_t)number(entry, "index");
         assert_true(index < n_tensors && tensors[index].role == EG_TENSOR_PARAMETER);
         const eg_net_tensor *t = &tensors[index];
-        double norm = number(entry, "norm"), torch = number(entry, "torch_f32_error"), square = 0, own = 0;
+        double norm = number(entry, "norm"), torch = number(entry, "torch_f32_error"), square = 0,
+               own = 0;
         const json_t *stored = json_object_get(entry, "projections");
         for (size_t j = 0; j < FORMULA_PROJECTIONS; j++)
-            square += pow(projection(t, index, j) - json_number_value(json_array_get(stored, j)), 2);
+            square +=
+                pow(projection(t, index, j) - json_number_value(json_array_get(stored, j)), 2);
         for (size_t k = 0; k < t->count; k++) own += (double)t->grad[k] * (double)t->grad[k];
         double error = sqrt(square / FORMULA_PROJECTIONS);
         checked++;
         if (norm < 1e-6 * global) {
-            if (!(sqrt(own) <= 1e-6 * global)) fail_msg("%s: gradient %.3g, true one is zero", t->name, sqrt(own));
+            if (!(sqrt(own) <= 1e-6 * global))
+                fail_msg("%s: gradient %.3g, true one is zero", t->name, sqrt(own));
             continue;
         }
         double limit = torch > 5e-4 ? 2 * torch : 1e-3;
         loose += torch > 5e-4;
         if (!(error <= limit * norm))
-            fail_msg("%s: relative error %.3g, limit %.3g (torch's own float32: %.3g)", t->name, error / norm, limit,
-                     torch);
+            fail_msg("%s: relative error %.3g, limit %.3g (torch's own float32: %.3g)", t->name,
+                     error / norm, limit, torch);
         if (error / norm > worst) worst = error / norm;
         if (torch > worst_torch) worst_torch = torch;
     }
-    print_message("  gradients: %zu tensors, worst relative error %.2e (torch float32: %.2e, above 5e-4 in %zu)\n",
+    print_message("  gradients: %zu tensors, worst relative error %.2e (torch float32: %.2e, above "
+                  "5e-4 in %zu)\n",
                   checked, worst, worst_torch, loose);
     assert_int_equal(checked, json_array_size(list));
     assert_true(checked > 20);
@@ -122,7 +127,8 @@ static void check_steps(const char *model, const json_t *golden) {
         if (eg_plan_forward(p, FORMULA_N, i, &err) != EG_OK) fail_msg("%s", err.text);
         if (eg_plan_backward(&r, p, labels, NULL, &err) != EG_OK) fail_msg("%s", err.text);
         eg_optimizer_step(opt, number(golden, "lr"), 1);
-        double want = json_number_value(json_array_get(losses, i)), d = fabs(r.objective - want) / want;
+        double want = json_number_value(json_array_get(losses, i)),
+               d = fabs(r.objective - want) / want;
         if (!(d <= worst)) worst = d;
         if (!(d <= 1e-3)) fail_msg("step %zu: loss %.7g, torch %.7g", i, r.objective, want);
     }
@@ -139,7 +145,8 @@ static void check_model(const char *model) {
     print_message("%s\n", model);
     eg_plan *p = plan(net, EG_PLAN_PREDICT);
     if (eg_plan_forward(p, FORMULA_N, 0, &err) != EG_OK) fail_msg("%s", err.text);
-    check_logits(eg_plan_logits(p), json_object_get(golden, "eval_logits"), "evaluation logits", 1e-4);
+    check_logits(eg_plan_logits(p), json_object_get(golden, "eval_logits"), "evaluation logits",
+                 1e-4);
     eg_plan_free(p);
     p = plan(net, EG_PLAN_TRAIN);
     const int32_t labels[FORMULA_N] = {1, 4, 7, 2};
@@ -147,7 +154,8 @@ static void check_model(const char *model) {
     if (eg_plan_forward(p, FORMULA_N, 0, &err) != EG_OK) fail_msg("%s", err.text);
     if (eg_plan_backward(&r, p, labels, NULL, &err) != EG_OK) fail_msg("%s", err.text);
     double want = number(golden, "train_loss");
-    if (!(fabs(r.objective - want) <= 1e-4 * want)) fail_msg("training loss %.9g, torch %.9g", r.objective, want);
+    if (!(fabs(r.objective - want) <= 1e-4 * want))
+        fail_msg("training loss %.9g, torch %.9g", r.objective, want);
     check_gradients(net, golden);
     eg_plan_free(p);
     eg_network_free(net);

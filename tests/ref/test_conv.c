@@ -18,10 +18,12 @@ typedef struct {
 
 static const eg_conv_shape shapes[] = {
     /* N H W C K P Q R stride before after groups */
-    {2, 8, 8, 16, 32, 8, 8, 1, 1, 0, 0, 1},  {1, 9, 7, 3, 16, 5, 4, 3, 2, 1, 1, 1},
+    {2, 8, 8, 16, 32, 8, 8, 1, 1, 0, 0, 1},     {1, 9, 7, 3, 16, 5, 4, 3, 2, 1, 1, 1},
     {2, 14, 14, 24, 40, 14, 14, 3, 1, 1, 1, 1}, {1, 15, 15, 8, 16, 7, 7, 3, 2, 0, 0, 1},
-    {2, 16, 16, 3, 32, 8, 8, 3, 2, 0, 1, 1}, {1, 21, 21, 3, 64, 11, 11, 7, 2, 3, 3, 1},
-    {3, 7, 7, 33, 17, 4, 4, 1, 2, 0, 0, 1},  {1, 6, 6, 32, 64, 6, 6, 3, 1, 1, 1, 4},
+    {2, 16, 16, 3, 32, 8, 8, 3, 2, 0, 1, 1},    {1, 21, 21, 3, 64, 11, 11, 7, 2, 3, 3, 1},
+    {3, 7, 7, 33, 17, 4, 4, 1, 2, 0, 0, 1},     {5, 6, 6, 8, 8, 6, 6, 3, 1, 1, 1, 1},
+    {5, 6, 6, 8, 8, 6, 6, 1, 1, 0, 0, 1},       {5, 12, 12, 3, 8, 6, 6, 3, 2, 1, 1, 1},
+    {1, 6, 6, 32, 64, 6, 6, 3, 1, 1, 1, 4},
 };
 
 static float *fill(size_t n, uint32_t stream) {
@@ -48,12 +50,14 @@ static tensors make(const eg_conv_shape *s) {
 }
 
 static void drop(tensors *t) {
-    float *all[] = {t->src, t->dst, t->weights, t->bias, t->dsrc, t->dweights, t->dbias, t->residual};
+    float *all[] = {t->src,  t->dst,      t->weights, t->bias,
+                    t->dsrc, t->dweights, t->dbias,   t->residual};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) eg_free(all[i]);
 }
 
 /* call `each` for every (source, weight, output) triple that is multiplied */
-static void triples(const eg_conv_shape *s, void (*each)(void *, size_t, size_t, size_t), void *context) {
+static void triples(const eg_conv_shape *s, void (*each)(void *, size_t, size_t, size_t),
+                    void *context) {
     int D = s->C / s->groups, E = s->K / s->groups;
     for (int n = 0; n < s->N; n++)
         for (int p = 0; p < s->P; p++)
@@ -62,11 +66,14 @@ static void triples(const eg_conv_shape *s, void (*each)(void *, size_t, size_t,
                     for (int c = 0; c < D; c++)
                         for (int r = 0; r < s->R; r++)
                             for (int u = 0; u < s->R; u++) {
-                                int h = p * s->stride - s->pad_before + r, w = q * s->stride - s->pad_before + u;
+                                int h = p * s->stride - s->pad_before + r,
+                                    w = q * s->stride - s->pad_before + u;
                                 if (h < 0 || h >= s->H || w < 0 || w >= s->W) continue;
-                                size_t x = (size_t)(((n * s->H + h) * s->W + w) * s->C + k / E * D + c);
+                                size_t x =
+                                    (size_t)(((n * s->H + h) * s->W + w) * s->C + k / E * D + c);
                                 size_t v = (size_t)(((k * D + c) * s->R + r) * s->R + u);
-                                each(context, x, v, (size_t)(((n * s->P + p) * s->Q + q) * s->K + k));
+                                each(context, x, v,
+                                     (size_t)(((n * s->P + p) * s->Q + q) * s->K + k));
                             }
 }
 
@@ -91,7 +98,8 @@ static void add_term(void *context, size_t x, size_t w, size_t y) {
     o->magnitude[at] += fabs(a * b);
 }
 
-static void compare(const float *got, const double *want, const double *magnitude, size_t n, const char *what) {
+static void compare(const float *got, const double *want, const double *magnitude, size_t n,
+                    const char *what) {
     for (size_t i = 0; i < n; i++)
         if (!(fabs((double)got[i] - want[i]) <= 1e-5 * (magnitude[i] + 1)))
             fail_msg("%s[%zu]: got %.9g, expected %.9g", what, i, (double)got[i], want[i]);
@@ -111,14 +119,17 @@ static void run_forward(const eg_conv_shape *s, tensors *t, const oracle *o, int
     eg_conv *c = NULL;
     eg_conv_epilogue e = {.bias = true, .add = add, .act = act};
     if (eg_conv_new(&c, s, EG_CONV_FORWARD, &e, &err) != EG_OK) fail_msg("%s", err.text);
-    void *packed = eg_malloc(eg_conv_packed_bytes(c)), *scratch = eg_malloc(eg_conv_scratch_bytes(c) + 64);
+    void *packed = eg_malloc(eg_conv_packed_bytes(c)),
+         *scratch = eg_malloc(eg_conv_scratch_bytes(c) + 64);
     float *y = eg_malloc(t->n_dst * sizeof *y);
     double *want = eg_malloc(t->n_dst * sizeof *want);
     memcpy(y, t->residual, t->n_dst * sizeof *y);
     assert_int_equal(eg_conv_pack(c, packed, t->weights, &err), EG_OK);
     assert_int_equal(eg_conv_forward(c, y, t->src, packed, t->bias, scratch, &err), EG_OK);
     for (size_t i = 0; i < t->n_dst; i++)
-        want[i] = act_of(o->sum[i] + (double)t->bias[i % (size_t)s->K] + (add ? (double)t->residual[i] : 0), act);
+        want[i] = act_of(o->sum[i] + (double)t->bias[i % (size_t)s->K] +
+                             (add ? (double)t->residual[i] : 0),
+                         act);
     compare(y, want, o->magnitude, t->n_dst, "forward");
     eg_conv_free(c);
     eg_free(packed);
@@ -127,18 +138,27 @@ static void run_forward(const eg_conv_shape *s, tensors *t, const oracle *o, int
     eg_free(want);
 }
 
+/* work space of a plan holds what was there before: nothing may rest on zeros */
+static void *dirty(size_t n) {
+    void *p = eg_malloc(n + 64);
+    assert_non_null(p);
+    memset(p, 0x7b, n + 64); /* 1.3e36 as floats */
+    return p;
+}
+
 static void run_backward(const eg_conv_shape *s, tensors *t, const oracle *o, eg_conv_pass pass) {
     eg_error err;
     eg_conv *c = NULL;
     eg_conv_epilogue e = {.bias = true};
     if (eg_conv_new(&c, s, pass, &e, &err) != EG_OK) fail_msg("%s", err.text);
-    void *packed = eg_malloc(eg_conv_packed_bytes(c)), *scratch = eg_malloc(eg_conv_scratch_bytes(c) + 64);
+    void *packed = dirty(eg_conv_packed_bytes(c)), *scratch = dirty(eg_conv_scratch_bytes(c));
     if (pass == EG_CONV_BACKWARD_DATA) {
         assert_int_equal(eg_conv_pack(c, packed, t->weights, &err), EG_OK);
         assert_int_equal(eg_conv_backward_data(c, t->dsrc, t->dst, packed, scratch, &err), EG_OK);
         compare(t->dsrc, o->sum, o->magnitude, t->n_src, "data gradient");
     } else {
-        assert_int_equal(eg_conv_backward_weights(c, t->dweights, t->dbias, t->src, t->dst, packed, scratch, &err),
+        assert_int_equal(eg_conv_backward_weights(c, t->dweights, t->dbias, t->src, t->dst, packed,
+                                                  scratch, &err),
                          EG_OK);
         compare(t->dweights, o->sum, o->magnitude, t->n_weights, "weight gradient");
         for (int k = 0; k < s->K; k++) {
@@ -161,11 +181,14 @@ static void test_convolution(void **state) {
         const eg_conv_shape *s = &shapes[i];
         tensors t = make(s);
         for (int pass = EG_CONV_FORWARD; pass <= EG_CONV_BACKWARD_WEIGHTS; pass++) {
-            size_t n = pass == EG_CONV_FORWARD ? t.n_dst : pass == EG_CONV_BACKWARD_DATA ? t.n_src : t.n_weights;
+            size_t n = pass == EG_CONV_FORWARD         ? t.n_dst
+                       : pass == EG_CONV_BACKWARD_DATA ? t.n_src
+                                                       : t.n_weights;
             oracle o = {&t, eg_calloc(n, sizeof(double)), eg_calloc(n, sizeof(double)), pass};
             triples(s, add_term, &o);
             if (pass == EG_CONV_FORWARD) {
-                for (int act = EG_KACT_NONE; act <= EG_KACT_HARDSWISH; act++) run_forward(s, &t, &o, act, act % 2);
+                for (int act = EG_KACT_NONE; act <= EG_KACT_HARDSWISH; act++)
+                    run_forward(s, &t, &o, act, act % 2);
                 run_forward(s, &t, &o, EG_KACT_RELU, true);
                 run_forward(s, &t, &o, EG_KACT_NONE, true);
             } else {
@@ -181,7 +204,8 @@ static void test_convolution(void **state) {
 static void test_matrix_product(void **state) {
     (void)state;
     const int m = 5, n = 7, k = 33;
-    float *a = fill((size_t)(m * k), 1), *b = fill((size_t)(k * n), 2), *start = fill((size_t)(m * n), 3), c[35];
+    float *a = fill((size_t)(m * k), 1), *b = fill((size_t)(k * n), 2),
+          *start = fill((size_t)(m * n), 3), c[35];
     for (int mode = 0; mode < 8; mode++) {
         bool ta = mode & 1, tb = mode & 2, acc = mode & 4;
         eg_error err;
@@ -191,7 +215,8 @@ static void test_matrix_product(void **state) {
             for (int j = 0; j < n; j++) {
                 double sum = acc ? (double)start[i * n + j] : 0, magnitude = 1;
                 for (int d = 0; d < k; d++) {
-                    double p = (double)(ta ? a[d * m + i] : a[i * k + d]) * (double)(tb ? b[j * k + d] : b[d * n + j]);
+                    double p = (double)(ta ? a[d * m + i] : a[i * k + d]) *
+                               (double)(tb ? b[j * k + d] : b[d * n + j]);
                     sum += p;
                     magnitude += fabs(p);
                 }
@@ -204,6 +229,7 @@ static void test_matrix_product(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolution), cmocka_unit_test(test_matrix_product)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolution),
+                                       cmocka_unit_test(test_matrix_product)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,10 +107,12 @@ static double loss(eg_plan *p) {
 }
 
 /* difference quotient of the loss along `direction` with step h */
-static double quotient(eg_plan *p, eg_net_tensor *t, const float *start, const float *direction, double h) {
+static double quotient(eg_plan *p, eg_net_tensor *t, const float *start, const float *direction,
+                       double h) {
     double side[2];
     for (int k = 0; k < 2; k++) {
-        for (size_t i = 0; i < t->count; i++) t->data[i] = start[i] + (float)(k ? -h : h) * direction[i];
+        for (size_t i = 0; i < t->count; i++)
+            t->data[i] = start[i] + (float)(k ? -h : h) * direction[i];
         side[k] = loss(p);
     }
     memcpy(t->data, start, t->count * sizeof *start);
@@ -120,7 +122,8 @@ static double quotient(eg_plan *p, eg_net_tensor *t, const float *start, const f
 /* A long step crosses kinks of ReLU, a short one drowns in float rounding: the best of three has to agree. */
 static void check_tensor(eg_plan *p, eg_net_tensor *t, uint32_t stream) {
     static const double steps[] = {4e-3, 1e-3, 3e-4};
-    float *start = eg_malloc(t->count * sizeof *start), *direction = eg_malloc(t->count * sizeof *direction);
+    float *start = eg_malloc(t->count * sizeof *start),
+          *direction = eg_malloc(t->count * sizeof *direction);
     assert_true(start && direction);
     memcpy(start, t->data, t->count * sizeof *start);
     eg_random r = eg_random_make(5, stream, 0, 0);
@@ -140,12 +143,14 @@ static void check_tensor(eg_plan *p, eg_net_tensor *t, uint32_t stream) {
         best = fmin(best, fabs(quotient(p, t, start, direction, steps[k]) - along));
     double scale = sqrt(size / (double)t->count);
     if (!(best <= 0.02 * scale + 2e-4))
-        fail_msg("%s: numeric and backward differ by %.3g (backward %.6g, scale %.3g)", t->name, best, along, scale);
+        fail_msg("%s: numeric and backward differ by %.3g (backward %.6g, scale %.3g)", t->name,
+                 best, along, scale);
     eg_free(start);
     eg_free(direction);
 }
 
-static void check_network(eg_status (*build)(eg_graph *, const eg_arch *, int, int), eg_bn_mode bn) {
+static void check_network(eg_status (*build)(eg_graph *, const eg_arch *, int, int),
+                          eg_bn_mode bn) {
     static eg_arch arch;
     arch = (eg_arch){.info = {.name = "test", .img_size = SIDE}, .build = build};
     eg_error err;
@@ -159,7 +164,12 @@ static void check_network(eg_status (*build)(eg_graph *, const eg_arch *, int, i
     for (size_t i = 0; i < n; i++) /* away from 0 and 1, so that every term counts */
         for (size_t k = 0; tensors[i].n_dims == 1 && tensors[i].data && k < tensors[i].count; k++)
             tensors[i].data[k] += (float)(0.3 * eg_random_uniform(&r));
-    eg_plan_options o = {.mode = EG_PLAN_TRAIN, .batch = BATCH, .bn = bn, .stochastic = true, .dropout = -1, .seed = 4};
+    eg_plan_options o = {.mode = EG_PLAN_TRAIN,
+                         .batch = BATCH,
+                         .bn = bn,
+                         .stochastic = true,
+                         .dropout = -1,
+                         .seed = 4};
     if (eg_plan_new(&p, net, &o, &err) != EG_OK) fail_msg("%s", err.text);
     float *x = eg_plan_input(p);
     for (int i = 0; i < BATCH * SIDE * SIDE * 3; i++) x[i] = (float)eg_random_normal(&r);
@@ -198,6 +208,7 @@ static void test_unfused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain), cmocka_unit_test(test_mobile),
-                                       cmocka_unit_test(test_residual), cmocka_unit_test(test_unfused)};
+                                       cmocka_unit_test(test_residual),
+                                       cmocka_unit_test(test_unfused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

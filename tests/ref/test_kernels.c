@@ -44,24 +44,36 @@ static void near(double got, double want, double scale) {
 
 static double act_of(double v, int act) {
     switch (act) {
-    case EG_KACT_RELU: return v > 0 ? v : 0;
-    case EG_KACT_RELU6: return v < 0 ? 0 : v > 6 ? 6 : v;
-    case EG_KACT_SILU: return v / (1 + exp(-v));
-    case EG_KACT_SIGMOID: return 1 / (1 + exp(-v));
-    case EG_KACT_HARDSWISH: return v * fmin(fmax(v + 3, 0), 6) / 6;
-    default: return v;
+    case EG_KACT_RELU:
+        return v > 0 ? v : 0;
+    case EG_KACT_RELU6:
+        return v < 0 ? 0 : v > 6 ? 6 : v;
+    case EG_KACT_SILU:
+        return v / (1 + exp(-v));
+    case EG_KACT_SIGMOID:
+        return 1 / (1 + exp(-v));
+    case EG_KACT_HARDSWISH:
+        return v * fmin(fmax(v + 3, 0), 6) / 6;
+    default:
+        return v;
     }
 }
 
 static double slope_of(double v, int act) {
     double s = 1 / (1 + exp(-v));
     switch (act) {
-    case EG_KACT_RELU: return v > 0;
-    case EG_KACT_RELU6: return v > 0 && v < 6;
-    case EG_KACT_SILU: return s * (1 + v * (1 - s));
-    case EG_KACT_SIGMOID: return s * (1 - s);
-    case EG_KACT_HARDSWISH: return v <= -3 ? 0 : v >= 3 ? 1 : (2 * v + 3) / 6;
-    default: return 1;
+    case EG_KACT_RELU:
+        return v > 0;
+    case EG_KACT_RELU6:
+        return v > 0 && v < 6;
+    case EG_KACT_SILU:
+        return s * (1 + v * (1 - s));
+    case EG_KACT_SIGMOID:
+        return s * (1 - s);
+    case EG_KACT_HARDSWISH:
+        return v <= -3 ? 0 : v >= 3 ? 1 : (2 * v + 3) / 6;
+    default:
+        return 1;
     }
 }
 
@@ -113,7 +125,10 @@ static void check_apply(const eg_kernels *k) {
             for (int variant = 0; variant < 4; variant++) {
                 int C = channels[ci];
                 size_t rows = 5;
-                eg_bn_apply a = {.scale = w, .shift = y, .act = act, .row_scale = variant & 1 ? 1.25f : 1.0f,
+                eg_bn_apply a = {.scale = w,
+                                 .shift = y,
+                                 .act = act,
+                                 .row_scale = variant & 1 ? 1.25f : 1.0f,
                                  .residual = variant & 2 ? z : NULL};
                 out[rows * (size_t)C] = 12345;
                 k->bn_apply(out, x, rows, C, &a);
@@ -127,12 +142,18 @@ static void check_apply(const eg_kernels *k) {
             }
 }
 
-static void check_reduce_case(const eg_kernels *k, int C, size_t rows, int act, bool second, bool masked) {
+static void check_reduce_case(const eg_kernels *k, int C, size_t rows, int act, bool second,
+                              bool masked) {
     double sums[130] = {0}, want[130] = {0}, mag = 1;
     float scratch[130], *dy = out, factor = 1.5f;
     memcpy(dy, z, rows * (size_t)C * sizeof *dy);
-    eg_bn_reduce a = {.dy2 = second ? y + 999 : NULL, .y = masked ? x + 2000 : NULL, .scale = w, .shift = w + 100,
-                      .mean = w + 200, .row_scale = factor, .act = act};
+    eg_bn_reduce a = {.dy2 = second ? y + 999 : NULL,
+                      .y = masked ? x + 2000 : NULL,
+                      .scale = w,
+                      .shift = w + 100,
+                      .mean = w + 200,
+                      .row_scale = factor,
+                      .act = act};
     k->bn_reduce(sums, dy, x, rows, C, &a, scratch);
     for (size_t i = 0; i < rows * (size_t)C; i++) {
         size_t c = i % (size_t)C;
@@ -164,11 +185,14 @@ static void check_dx(const eg_kernels *k) {
         for (size_t i = 0; i < n; i++) {
             size_t c = i % (size_t)C;
             near((double)out[i],
-                 (double)x[i] * 0.5 * (double)w[c] + (double)y[i] * (double)w[100 + c] + (double)w[200 + c], 10);
+                 (double)x[i] * 0.5 * (double)w[c] + (double)y[i] * (double)w[100 + c] +
+                     (double)w[200 + c],
+                 10);
             near((double)expect_f[i], (double)x[i] * (double)w[c] + (double)w[100 + c], 10);
         }
         k->scale_rows(out, x, rows, C, w);
-        for (size_t i = 0; i < n; i++) near((double)out[i], (double)x[i] * (double)w[i % (size_t)C], 10);
+        for (size_t i = 0; i < n; i++)
+            near((double)out[i], (double)x[i] * (double)w[i % (size_t)C], 10);
     }
 }
 
@@ -178,9 +202,11 @@ static void check_elementwise(const eg_kernels *k) {
             out[n] = 12345;
             k->act(out, z, n, act);
             assert_true(out[n] == 12345);
-            for (size_t i = 0; i < n; i++) near((double)out[i], act_of((double)z[i], act), fabs((double)z[i]) + 1);
+            for (size_t i = 0; i < n; i++)
+                near((double)out[i], act_of((double)z[i], act), fabs((double)z[i]) + 1);
             k->act_backward(out, x, z, n, act);
-            for (size_t i = 0; i < n; i++) near((double)out[i], (double)x[i] * slope_of((double)z[i], act), 4);
+            for (size_t i = 0; i < n; i++)
+                near((double)out[i], (double)x[i] * slope_of((double)z[i], act), 4);
             k->add(out, x, y, n);
             for (size_t i = 0; i < n; i++) near((double)out[i], (double)x[i] + (double)y[i], 4);
         }
@@ -269,7 +295,8 @@ static void check_max_pool(const eg_kernels *k, const eg_dw_shape *s) {
                             at = r * s->R + t;
                         }
                     }
-                assert_true((double)out[y_at(s, p, q, c)] == best && (double)expect_f[y_at(s, p, q, c)] == best);
+                assert_true((double)out[y_at(s, p, q, c)] == best &&
+                            (double)expect_f[y_at(s, p, q, c)] == best);
                 assert_int_equal(index[y_at(s, p, q, c)], at);
             }
 }
@@ -286,11 +313,13 @@ static void check_windows(const eg_kernels *k) {
                         /* padding behind as TensorFlow's "same" would have: outputs reach past the border */
                         int out_side = (side + 2 * pad - R) / stride + 1;
                         if (side + 2 * pad < R) continue;
-                        eg_dw_shape s = {side, side + 1, wide[ci], out_side, out_side, R, stride, pad};
+                        eg_dw_shape s = {side,     side + 1, wide[ci], out_side,
+                                         out_side, R,        stride,   pad};
                         check_dw_forward(k, &s);
                         check_dw_backward(k, &s);
                         check_max_pool(k, &s);
-                        if (pad == 0 && R > 1 && side > R) { /* one more output, reaching past the end */
+                        if (pad == 0 && R > 1 &&
+                            side > R) { /* one more output, reaching past the end */
                             s.P = s.Q = out_side + 1;
                             if ((s.P - 1) * stride < side) {
                                 check_dw_forward(k, &s);
@@ -315,8 +344,9 @@ EACH(windows)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sums),        cmocka_unit_test(test_apply),     cmocka_unit_test(test_reduce),
-        cmocka_unit_test(test_dx),          cmocka_unit_test(test_elementwise), cmocka_unit_test(test_nan_stays),
+        cmocka_unit_test(test_sums),        cmocka_unit_test(test_apply),
+        cmocka_unit_test(test_reduce),      cmocka_unit_test(test_dx),
+        cmocka_unit_test(test_elementwise), cmocka_unit_test(test_nan_stays),
         cmocka_unit_test(test_windows),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -32,7 +32,8 @@ static void check(const char *model, eg_plan_mode mode) {
     eg_network_init(net, 3);
     assert_int_equal(eg_plan_new(&plan, net, &o, &err), EG_OK);
     if (mode == EG_PLAN_TRAIN) assert_int_equal(eg_optimizer_for(&opt, net, &adamw, &err), EG_OK);
-    for (int i = 0; i < BATCH * SIDE * SIDE * 3; i++) eg_plan_input(plan)[i] = (float)(i % 7) - 3.0f;
+    for (int i = 0; i < BATCH * SIDE * SIDE * 3; i++)
+        eg_plan_input(plan)[i] = (float)(i % 7) - 3.0f;
     step(plan, opt, BATCH, 0);
     step(plan, opt, 1, 1);
     uint64_t before = eg_memory_stats_get().n_allocations;
@@ -59,6 +60,7 @@ static void test_prediction(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_training), cmocka_unit_test(test_prediction)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_training),
+                                       cmocka_unit_test(test_prediction)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,8 +6,8 @@
 enum { STRIP = 8, MAX_SIDE = 7 };
 
 /* one strip of `m` outputs (q .. q+m) that no tap leaves on either side */
-ALWAYS_INLINE void strip_inside(vf *acc, const float *x, const float *w, int C, int n, int stride, int r0, int r1,
-                                int R, size_t line, int m) {
+ALWAYS_INLINE void strip_inside(vf *acc, const float *x, const float *w, int C, int n, int stride,
+                                int r0, int r1, int R, size_t line, int m) {
     for (int r = r0; r < r1; r++)
         for (int s = 0; s < R; s++) {
             vf wv = vf_loadn(w + (size_t)(r * R + s) * (size_t)C, n);
@@ -17,20 +17,22 @@ ALWAYS_INLINE void strip_inside(vf *acc, const float *x, const float *w, int C, 
         }
 }
 
-ALWAYS_INLINE vf output_at_edge(const float *x, const float *w, const eg_dw_shape *s, int n, int r0, int r1, int h0,
-                                int q, vf acc) {
+ALWAYS_INLINE vf output_at_edge(const float *x, const float *w, const eg_dw_shape *s, int n, int r0,
+                                int r1, int h0, int q, vf acc) {
     int w0 = q * s->stride - s->pad;
     for (int r = r0; r < r1; r++)
         for (int t = 0; t < s->R; t++) {
             if (w0 + t < 0 || w0 + t >= s->W) continue;
             size_t at = ((size_t)(h0 + r) * (size_t)s->W + (size_t)(w0 + t)) * (size_t)s->C;
-            acc = vf_fma(vf_loadn(x + at, n), vf_loadn(w + (size_t)(r * s->R + t) * (size_t)s->C, n), acc);
+            acc = vf_fma(vf_loadn(x + at, n),
+                         vf_loadn(w + (size_t)(r * s->R + t) * (size_t)s->C, n), acc);
         }
     return acc;
 }
 
-ALWAYS_INLINE void forward_channels(float *y, const float *x, const float *w, const float *bias, int act,
-                                    const eg_dw_shape *s, int p, int c, int n, int R, int stride) {
+ALWAYS_INLINE void forward_channels(float *y, const float *x, const float *w, const float *bias,
+                                    int act, const eg_dw_shape *s, int p, int c, int n, int R,
+                                    int stride) {
     int h0 = p * stride - s->pad;
     int r0 = h0 < 0 ? -h0 : 0, r1 = s->H - h0 < R ? s->H - h0 : R;
     if (r1 < r0) r1 = r0;
@@ -43,7 +45,8 @@ ALWAYS_INLINE void forward_channels(float *y, const float *x, const float *w, co
     vf b = bias ? vf_loadn(bias + c, n) : vf_set(0);
     float *yr = y + (size_t)p * (size_t)s->Q * C + c;
     for (int q = 0; q < inside0; q++)
-        vf_storen(yr + (size_t)q * C, vf_act(output_at_edge(x + c, w + c, s, n, r0, r1, h0, q, b), act), n);
+        vf_storen(yr + (size_t)q * C,
+                  vf_act(output_at_edge(x + c, w + c, s, n, r0, r1, h0, q, b), act), n);
     int q = inside0;
     for (; q + STRIP <= inside1; q += STRIP) {
         vf acc[STRIP];
@@ -53,30 +56,37 @@ ALWAYS_INLINE void forward_channels(float *y, const float *x, const float *w, co
         for (int i = 0; i < STRIP; i++) vf_storen(yr + (size_t)(q + i) * C, vf_act(acc[i], act), n);
     }
     for (; q < s->Q; q++)
-        vf_storen(yr + (size_t)q * C, vf_act(output_at_edge(x + c, w + c, s, n, r0, r1, h0, q, b), act), n);
+        vf_storen(yr + (size_t)q * C,
+                  vf_act(output_at_edge(x + c, w + c, s, n, r0, r1, h0, q, b), act), n);
 }
 
-ALWAYS_INLINE void forward_rows(float *y, const float *x, const float *w, const float *bias, int act,
-                                const eg_dw_shape *s, int p0, int p1, int R, int stride) {
+ALWAYS_INLINE void forward_rows(float *y, const float *x, const float *w, const float *bias,
+                                int act, const eg_dw_shape *s, int p0, int p1, int R, int stride) {
     for (int p = p0; p < p1; p++) {
         int c = 0;
-        for (; c + VF_N <= s->C; c += VF_N) forward_channels(y, x, w, bias, act, s, p, c, VF_N, R, stride);
+        for (; c + VF_N <= s->C; c += VF_N)
+            forward_channels(y, x, w, bias, act, s, p, c, VF_N, R, stride);
         if (c < s->C) forward_channels(y, x, w, bias, act, s, p, c, s->C - c, R, stride);
     }
 }
 
-void KERNEL(dw_forward)(float *y, const float *x, const float *w, const float *bias, int act, const eg_dw_shape *s,
-                        int p0, int p1) {
-    if (s->R == 3 && s->stride == 1) forward_rows(y, x, w, bias, act, s, p0, p1, 3, 1);
-    else if (s->R == 3 && s->stride == 2) forward_rows(y, x, w, bias, act, s, p0, p1, 3, 2);
-    else if (s->R == 5 && s->stride == 1) forward_rows(y, x, w, bias, act, s, p0, p1, 5, 1);
-    else if (s->R == 5 && s->stride == 2) forward_rows(y, x, w, bias, act, s, p0, p1, 5, 2);
-    else forward_rows(y, x, w, bias, act, s, p0, p1, s->R, s->stride);
+void KERNEL(dw_forward)(float *y, const float *x, const float *w, const float *bias, int act,
+                        const eg_dw_shape *s, int p0, int p1) {
+    if (s->R == 3 && s->stride == 1)
+        forward_rows(y, x, w, bias, act, s, p0, p1, 3, 1);
+    else if (s->R == 3 && s->stride == 2)
+        forward_rows(y, x, w, bias, act, s, p0, p1, 3, 2);
+    else if (s->R == 5 && s->stride == 1)
+        forward_rows(y, x, w, bias, act, s, p0, p1, 5, 1);
+    else if (s->R == 5 && s->stride == 2)
+        forward_rows(y, x, w, bias, act, s, p0, p1, 5, 2);
+    else
+        forward_rows(y, x, w, bias, act, s, p0, p1, s->R, s->stride);
 }
 
 /* dx[h, v] = sum over taps (r, t) with h + pad - r = p * stride, v + pad - t = q * stride of dy[p, q] w[r, t] */
-ALWAYS_INLINE void backward_data_row(float *dx, const float *dy, const float *w, const eg_dw_shape *s, int h, int c,
-                                     int n, int R, int stride) {
+ALWAYS_INLINE void backward_data_row(float *dx, const float *dy, const float *w,
+                                     const eg_dw_shape *s, int h, int c, int n, int R, int stride) {
     size_t C = (size_t)s->C;
     float *out = dx + (size_t)h * (size_t)s->W * C + c;
     for (int v = 0; v < s->W; v++) {
@@ -97,8 +107,8 @@ ALWAYS_INLINE void backward_data_row(float *dx, const float *dy, const float *w,
 }
 
 /* stride 1: the same strips as forward, on the flipped kernel with padding R - 1 - pad */
-ALWAYS_INLINE void backward_data_stride1(float *dx, const float *dy, const float *w, const eg_dw_shape *s, int h,
-                                         int c, int n, int R) {
+ALWAYS_INLINE void backward_data_stride1(float *dx, const float *dy, const float *w,
+                                         const eg_dw_shape *s, int h, int c, int n, int R) {
     size_t C = (size_t)s->C, line = (size_t)s->Q * C;
     int inside0 = R - 1 - s->pad, inside1 = s->Q - s->pad; /* v with every column tap inside dy */
     if (inside1 > s->W) inside1 = s->W;
@@ -122,7 +132,8 @@ ALWAYS_INLINE void backward_data_stride1(float *dx, const float *dy, const float
                 if (strip)
                     for (int i = 0; i < STRIP; i++)
                         acc[i] = vf_fma(vf_loadn(from + (size_t)i * C, n), wv, acc[i]);
-                else acc[0] = vf_fma(vf_loadn(from, n), wv, acc[0]);
+                else
+                    acc[0] = vf_fma(vf_loadn(from, n), wv, acc[0]);
             }
         }
         for (int i = 0; i < m; i++) vf_storen(out + (size_t)(v + i) * C, acc[i], n);
@@ -130,30 +141,40 @@ ALWAYS_INLINE void backward_data_stride1(float *dx, const float *dy, const float
     }
 }
 
-ALWAYS_INLINE void backward_data_rows(float *dx, const float *dy, const float *w, const eg_dw_shape *s, int h0,
-                                      int h1, int R, int stride) {
+ALWAYS_INLINE void backward_data_rows(float *dx, const float *dy, const float *w,
+                                      const eg_dw_shape *s, int h0, int h1, int R, int stride) {
     for (int h = h0; h < h1; h++)
         for (int c = 0; c < s->C; c += VF_N) {
             bool whole = s->C - c >= VF_N;
             if (stride == 1) {
-                if (whole) backward_data_stride1(dx, dy, w, s, h, c, VF_N, R);
-                else backward_data_stride1(dx, dy, w, s, h, c, s->C - c, R);
-            } else if (whole) backward_data_row(dx, dy, w, s, h, c, VF_N, R, stride);
-            else backward_data_row(dx, dy, w, s, h, c, s->C - c, R, stride);
+                if (whole)
+                    backward_data_stride1(dx, dy, w, s, h, c, VF_N, R);
+                else
+                    backward_data_stride1(dx, dy, w, s, h, c, s->C - c, R);
+            } else if (whole)
+                backward_data_row(dx, dy, w, s, h, c, VF_N, R, stride);
+            else
+                backward_data_row(dx, dy, w, s, h, c, s->C - c, R, stride);
         }
 }
 
-void KERNEL(dw_backward_data)(float *dx, const float *dy, const float *w, const eg_dw_shape *s, int h0, int h1) {
-    if (s->R == 3 && s->stride == 1) backward_data_rows(dx, dy, w, s, h0, h1, 3, 1);
-    else if (s->R == 3 && s->stride == 2) backward_data_rows(dx, dy, w, s, h0, h1, 3, 2);
-    else if (s->R == 5 && s->stride == 1) backward_data_rows(dx, dy, w, s, h0, h1, 5, 1);
-    else if (s->R == 5 && s->stride == 2) backward_data_rows(dx, dy, w, s, h0, h1, 5, 2);
-    else backward_data_rows(dx, dy, w, s, h0, h1, s->R, s->stride);
+void KERNEL(dw_backward_data)(float *dx, const float *dy, const float *w, const eg_dw_shape *s,
+                              int h0, int h1) {
+    if (s->R == 3 && s->stride == 1)
+        backward_data_rows(dx, dy, w, s, h0, h1, 3, 1);
+    else if (s->R == 3 && s->stride == 2)
+        backward_data_rows(dx, dy, w, s, h0, h1, 3, 2);
+    else if (s->R == 5 && s->stride == 1)
+        backward_data_rows(dx, dy, w, s, h0, h1, 5, 1);
+    else if (s->R == 5 && s->stride == 2)
+        backward_data_rows(dx, dy, w, s, h0, h1, 5, 2);
+    else
+        backward_data_rows(dx, dy, w, s, h0, h1, s->R, s->stride);
 }
 
 /* R accumulators (one line of taps) live in registers over an output row */
-ALWAYS_INLINE void weights_row(float *dw, const float *x, const float *dy, const eg_dw_shape *s, int p, int c, int n,
-                               int R, int stride) {
+ALWAYS_INLINE void weights_row(float *dw, const float *x, const float *dy, const eg_dw_shape *s,
+                               int p, int c, int n, int R, int stride) {
     size_t C = (size_t)s->C, line = (size_t)s->W * C;
     int inside0 = (s->pad + stride - 1) / stride, inside1 = (s->W - R + s->pad) / stride + 1;
     if (s->W - R + s->pad < 0) inside1 = 0;
@@ -171,7 +192,8 @@ ALWAYS_INLINE void weights_row(float *dw, const float *x, const float *dy, const
             int w0 = q * stride - s->pad;
             if (q >= inside0 && q < inside1) {
                 const float *from = xr + (size_t)w0 * C;
-                for (int t = 0; t < R; t++) acc[t] = vf_fma(vf_loadn(from + (size_t)t * C, n), g, acc[t]);
+                for (int t = 0; t < R; t++)
+                    acc[t] = vf_fma(vf_loadn(from + (size_t)t * C, n), g, acc[t]);
             } else {
                 for (int t = 0; t < R; t++)
                     if (w0 + t >= 0 && w0 + t < s->W)
@@ -185,8 +207,8 @@ ALWAYS_INLINE void weights_row(float *dw, const float *x, const float *dy, const
     }
 }
 
-ALWAYS_INLINE void weights_rows(float *dw, const float *x, const float *dy, const eg_dw_shape *s, int p0, int p1,
-                                int R, int stride) {
+ALWAYS_INLINE void weights_rows(float *dw, const float *x, const float *dy, const eg_dw_shape *s,
+                                int p0, int p1, int R, int stride) {
     for (int p = p0; p < p1; p++) {
         int c = 0;
         for (; c + VF_N <= s->C; c += VF_N) weights_row(dw, x, dy, s, p, c, VF_N, R, stride);
@@ -194,16 +216,23 @@ ALWAYS_INLINE void weights_rows(float *dw, const float *x, const float *dy, cons
     }
 }
 
-void KERNEL(dw_backward_weights)(float *dw, const float *x, const float *dy, const eg_dw_shape *s, int p0, int p1) {
-    if (s->R == 3 && s->stride == 1) weights_rows(dw, x, dy, s, p0, p1, 3, 1);
-    else if (s->R == 3 && s->stride == 2) weights_rows(dw, x, dy, s, p0, p1, 3, 2);
-    else if (s->R == 5 && s->stride == 1) weights_rows(dw, x, dy, s, p0, p1, 5, 1);
-    else if (s->R == 5 && s->stride == 2) weights_rows(dw, x, dy, s, p0, p1, 5, 2);
-    else weights_rows(dw, x, dy, s, p0, p1, s->R, s->stride);
+void KERNEL(dw_backward_weights)(float *dw, const float *x, const float *dy, const eg_dw_shape *s,
+                                 int p0, int p1) {
+    if (s->R == 3 && s->stride == 1)
+        weights_rows(dw, x, dy, s, p0, p1, 3, 1);
+    else if (s->R == 3 && s->stride == 2)
+        weights_rows(dw, x, dy, s, p0, p1, 3, 2);
+    else if (s->R == 5 && s->stride == 1)
+        weights_rows(dw, x, dy, s, p0, p1, 5, 1);
+    else if (s->R == 5 && s->stride == 2)
+        weights_rows(dw, x, dy, s, p0, p1, 5, 2);
+    else
+        weights_rows(dw, x, dy, s, p0, p1, s->R, s->stride);
 }
 
 /* first maximum in row-major order of the window, as PyTorch */
-void KERNEL(max_pool)(float *y, uint8_t *index, const float *x, const eg_dw_shape *s, int p0, int p1) {
+void KERNEL(max_pool)(float *y, uint8_t *index, const float *x, const eg_dw_shape *s, int p0,
+                      int p1) {
     size_t C = (size_t)s->C;
     for (int p = p0; p < p1; p++)
         for (int q = 0; q < s->Q; q++) {

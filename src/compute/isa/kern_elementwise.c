@@ -7,9 +7,11 @@ ALWAYS_INLINE void act_span(float *y, const float *x, size_t n, int act) {
     if (i < n) vf_storen(y + i, vf_act(vf_loadn(x + i, (int)(n - i)), act), (int)(n - i));
 }
 
-ALWAYS_INLINE void act_backward_span(float *dx, const float *dy, const float *x, size_t n, int act) {
+ALWAYS_INLINE void act_backward_span(float *dx, const float *dy, const float *x, size_t n,
+                                     int act) {
     size_t i = 0;
-    for (; i + VF_N <= n; i += VF_N) vf_store(dx + i, vf_act_grad(vf_load(dy + i), vf_load(x + i), act));
+    for (; i + VF_N <= n; i += VF_N)
+        vf_store(dx + i, vf_act_grad(vf_load(dy + i), vf_load(x + i), act));
     if (i < n) {
         int m = (int)(n - i);
         vf_storen(dx + i, vf_act_grad(vf_loadn(dy + i, m), vf_loadn(x + i, m), act), m);
@@ -19,12 +21,24 @@ ALWAYS_INLINE void act_backward_span(float *dx, const float *dy, const float *x,
 /* the activation becomes a constant of the inlined body */
 #define EACH_ACT(CALL)                                                                             \
     switch (act) {                                                                                 \
-    case EG_KACT_RELU: CALL(EG_KACT_RELU); break;                                                  \
-    case EG_KACT_RELU6: CALL(EG_KACT_RELU6); break;                                                \
-    case EG_KACT_SILU: CALL(EG_KACT_SILU); break;                                                  \
-    case EG_KACT_SIGMOID: CALL(EG_KACT_SIGMOID); break;                                            \
-    case EG_KACT_HARDSWISH: CALL(EG_KACT_HARDSWISH); break;                                        \
-    default: CALL(EG_KACT_NONE); break;                                                            \
+    case EG_KACT_RELU:                                                                             \
+        CALL(EG_KACT_RELU);                                                                        \
+        break;                                                                                     \
+    case EG_KACT_RELU6:                                                                            \
+        CALL(EG_KACT_RELU6);                                                                       \
+        break;                                                                                     \
+    case EG_KACT_SILU:                                                                             \
+        CALL(EG_KACT_SILU);                                                                        \
+        break;                                                                                     \
+    case EG_KACT_SIGMOID:                                                                          \
+        CALL(EG_KACT_SIGMOID);                                                                     \
+        break;                                                                                     \
+    case EG_KACT_HARDSWISH:                                                                        \
+        CALL(EG_KACT_HARDSWISH);                                                                   \
+        break;                                                                                     \
+    default:                                                                                       \
+        CALL(EG_KACT_NONE);                                                                        \
+        break;                                                                                     \
     }
 
 void KERNEL(act)(float *y, const float *x, size_t n, int act) {
@@ -86,7 +100,8 @@ void KERNEL(scale_rows)(float *y, const float *x, size_t rows, int C, const floa
         }
 }
 
-void KERNEL(scale_shift_rows)(float *y, const float *x, size_t rows, int C, const float *s, const float *t) {
+void KERNEL(scale_shift_rows)(float *y, const float *x, size_t rows, int C, const float *s,
+                              const float *t) {
     for (size_t r = 0; r < rows; r++, x += C, y += C)
         for (int c = 0; c < C; c += VF_N) {
             int n = C - c < VF_N ? C - c : VF_N;

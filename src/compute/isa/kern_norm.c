@@ -6,7 +6,8 @@
 enum { SUM_ROWS = 64 };
 
 /* four rows a turn: the per-channel accumulators (L1) are read and written once for four loads of x */
-void KERNEL(bn_sums)(double *sums, const float *x, size_t rows, int C, const float *pivot, float *scratch) {
+void KERNEL(bn_sums)(double *sums, const float *x, size_t rows, int C, const float *pivot,
+                     float *scratch) {
     float *s1 = scratch, *s2 = scratch + C;
     for (size_t start = 0; start < rows; start += SUM_ROWS) {
         size_t end = start + SUM_ROWS < rows ? start + SUM_ROWS : rows;
@@ -19,7 +20,8 @@ void KERNEL(bn_sums)(double *sums, const float *x, size_t rows, int C, const flo
                 vf k = vf_loadn(pivot + c, n);
                 vf a = vf_sub(vf_loadn(x0 + c, n), k), b = vf_sub(vf_loadn(x1 + c, n), k);
                 vf d = vf_sub(vf_loadn(x2 + c, n), k), e = vf_sub(vf_loadn(x3 + c, n), k);
-                vf_storen(s1 + c, vf_add(vf_loadn(s1 + c, n), vf_add(vf_add(a, b), vf_add(d, e))), n);
+                vf_storen(s1 + c, vf_add(vf_loadn(s1 + c, n), vf_add(vf_add(a, b), vf_add(d, e))),
+                          n);
                 vf q = vf_fma(a, a, vf_mul(b, b));
                 q = vf_add(q, vf_fma(d, d, vf_mul(e, e)));
                 vf_storen(s2 + c, vf_add(vf_loadn(s2 + c, n), q), n);
@@ -35,8 +37,8 @@ void KERNEL(bn_sums)(double *sums, const float *x, size_t rows, int C, const flo
     }
 }
 
-ALWAYS_INLINE void apply_rows(float *y, const float *x, size_t rows, int C, const eg_bn_apply *a, int act,
-                              bool residual, bool scaled) {
+ALWAYS_INLINE void apply_rows(float *y, const float *x, size_t rows, int C, const eg_bn_apply *a,
+                              int act, bool residual, bool scaled) {
     vf s = vf_set(a->row_scale);
     for (size_t r = 0; r < rows; r++) {
         const float *xr = x + r * (size_t)C;
@@ -51,7 +53,8 @@ ALWAYS_INLINE void apply_rows(float *y, const float *x, size_t rows, int C, cons
         }
         if (c < C) {
             int n = C - c;
-            vf z = vf_fma(vf_loadn(xr + c, n), vf_loadn(a->scale + c, n), vf_loadn(a->shift + c, n));
+            vf z =
+                vf_fma(vf_loadn(xr + c, n), vf_loadn(a->scale + c, n), vf_loadn(a->shift + c, n));
             if (scaled) z = vf_mul(z, s);
             if (residual) z = vf_add(z, vf_loadn(rr + c, n));
             vf_storen(yr + c, vf_act(z, act), n);
@@ -63,10 +66,14 @@ ALWAYS_INLINE void apply_rows(float *y, const float *x, size_t rows, int C, cons
 #define APPLY(ACT)                                                                                 \
     case ACT:                                                                                      \
         if (a->residual) {                                                                         \
-            if (a->row_scale == 1.0f) apply_rows(y, x, rows, C, a, ACT, true, false);              \
-            else apply_rows(y, x, rows, C, a, ACT, true, true);                                    \
-        } else if (a->row_scale == 1.0f) apply_rows(y, x, rows, C, a, ACT, false, false);          \
-        else apply_rows(y, x, rows, C, a, ACT, false, true);                                       \
+            if (a->row_scale == 1.0f)                                                              \
+                apply_rows(y, x, rows, C, a, ACT, true, false);                                    \
+            else                                                                                   \
+                apply_rows(y, x, rows, C, a, ACT, true, true);                                     \
+        } else if (a->row_scale == 1.0f)                                                           \
+            apply_rows(y, x, rows, C, a, ACT, false, false);                                       \
+        else                                                                                       \
+            apply_rows(y, x, rows, C, a, ACT, false, true);                                        \
         break;
 
 void KERNEL(bn_apply)(float *y, const float *x, size_t rows, int C, const eg_bn_apply *a) {
@@ -82,12 +89,14 @@ void KERNEL(bn_apply)(float *y, const float *x, size_t rows, int C, const eg_bn_
 }
 
 /* one vector of the first backward pass: returns g and adds to the two accumulators */
-ALWAYS_INLINE void reduce_vector(float *dy, const float *dy2, const float *x, const float *y, float *s1, float *s2,
-                                 const eg_bn_reduce *a, int c, int n, int act) {
+ALWAYS_INLINE void reduce_vector(float *dy, const float *dy2, const float *x, const float *y,
+                                 float *s1, float *s2, const eg_bn_reduce *a, int c, int n,
+                                 int act) {
     vf g = vf_loadn(dy + c, n), xv = vf_loadn(x + c, n);
     if (dy2) g = vf_add(g, vf_loadn(dy2 + c, n));
     if (act != EG_KACT_NONE) {
-        vf z = y ? vf_loadn(y + c, n) : vf_fma(xv, vf_loadn(a->scale + c, n), vf_loadn(a->shift + c, n));
+        vf z = y ? vf_loadn(y + c, n)
+                 : vf_fma(xv, vf_loadn(a->scale + c, n), vf_loadn(a->shift + c, n));
         g = vf_act_grad(g, z, act);
     }
     if (act != EG_KACT_NONE || dy2) vf_storen(dy + c, g, n);
@@ -96,8 +105,8 @@ ALWAYS_INLINE void reduce_vector(float *dy, const float *dy2, const float *x, co
     vf_storen(s2 + c, vf_fma(g, vf_sub(xv, vf_loadn(a->mean + c, n)), vf_loadn(s2 + c, n)), n);
 }
 
-ALWAYS_INLINE void reduce_rows(double *sums, float *dy, const float *x, size_t rows, int C, const eg_bn_reduce *a,
-                               float *scratch, int act) {
+ALWAYS_INLINE void reduce_rows(double *sums, float *dy, const float *x, size_t rows, int C,
+                               const eg_bn_reduce *a, float *scratch, int act) {
     for (size_t start = 0; start < rows; start += SUM_ROWS) {
         size_t end = start + SUM_ROWS < rows ? start + SUM_ROWS : rows;
         memset(scratch, 0, 2 * (size_t)C * sizeof *scratch);
@@ -114,10 +123,12 @@ ALWAYS_INLINE void reduce_rows(double *sums, float *dy, const float *x, size_t r
 }
 
 #define REDUCE(ACT)                                                                                \
-    case ACT: reduce_rows(sums, dy, x, rows, C, a, scratch, ACT); break;
+    case ACT:                                                                                      \
+        reduce_rows(sums, dy, x, rows, C, a, scratch, ACT);                                        \
+        break;
 
-void KERNEL(bn_reduce)(double *sums, float *dy, const float *x, size_t rows, int C, const eg_bn_reduce *a,
-                       float *scratch) {
+void KERNEL(bn_reduce)(double *sums, float *dy, const float *x, size_t rows, int C,
+                       const eg_bn_reduce *a, float *scratch) {
     switch (a->act) {
         REDUCE(EG_KACT_RELU)
         REDUCE(EG_KACT_RELU6)
@@ -129,8 +140,8 @@ void KERNEL(bn_reduce)(double *sums, float *dy, const float *x, size_t rows, int
     }
 }
 
-void KERNEL(bn_dx)(float *dx, const float *g, const float *x, size_t rows, int C, const float *a, const float *b,
-                   const float *c0, float row_scale) {
+void KERNEL(bn_dx)(float *dx, const float *g, const float *x, size_t rows, int C, const float *a,
+                   const float *b, const float *c0, float row_scale) {
     vf s = vf_set(row_scale);
     for (size_t r = 0; r < rows; r++) {
         size_t o = r * (size_t)C;

@@ -8,9 +8,9 @@
 #include <math.h>
 #include <string.h>
 
-#define EG_KERN_CAT2(a, b) eg_kern_##a##_##b
-#define EG_KERN_CAT(a, b)  EG_KERN_CAT2(a, b)
-#define KERNEL(name)       EG_KERN_CAT(name, ENGRAFT_ISA_NAME)
+#define EG_KERN_CAT2(a, b)              eg_kern_##a##_##b
+#define EG_KERN_CAT(a, b)               EG_KERN_CAT2(a, b)
+#define KERNEL(name)                    EG_KERN_CAT(name, ENGRAFT_ISA_NAME)
 #define EG_KERNEL_DECLARE(name, params) void KERNEL(name) params;
 EG_KERNEL_LIST(EG_KERNEL_DECLARE)
 
@@ -20,74 +20,161 @@ EG_KERNEL_LIST(EG_KERNEL_DECLARE)
 #    include <immintrin.h>
 enum { VF_N = 16 };
 typedef __m512 vf;
-ALWAYS_INLINE vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
-ALWAYS_INLINE void vf_store(float *p, vf v) { _mm512_storeu_ps(p, v); }
-ALWAYS_INLINE __mmask16 vf_tail(int n) { return (__mmask16)((1u << n) - 1u); }
-ALWAYS_INLINE vf vf_loadn(const float *p, int n) { return _mm512_maskz_loadu_ps(vf_tail(n), p); }
-ALWAYS_INLINE void vf_storen(float *p, vf v, int n) { _mm512_mask_storeu_ps(p, vf_tail(n), v); }
-ALWAYS_INLINE vf vf_set(float x) { return _mm512_set1_ps(x); }
-ALWAYS_INLINE vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
-ALWAYS_INLINE vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
-ALWAYS_INLINE vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
-ALWAYS_INLINE vf vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
-ALWAYS_INLINE vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+ALWAYS_INLINE vf vf_load(const float *p) {
+    return _mm512_loadu_ps(p);
+}
+ALWAYS_INLINE void vf_store(float *p, vf v) {
+    _mm512_storeu_ps(p, v);
+}
+ALWAYS_INLINE __mmask16 vf_tail(int n) {
+    return (__mmask16)((1u << n) - 1u);
+}
+ALWAYS_INLINE vf vf_loadn(const float *p, int n) {
+    return _mm512_maskz_loadu_ps(vf_tail(n), p);
+}
+ALWAYS_INLINE void vf_storen(float *p, vf v, int n) {
+    _mm512_mask_storeu_ps(p, vf_tail(n), v);
+}
+ALWAYS_INLINE vf vf_set(float x) {
+    return _mm512_set1_ps(x);
+}
+ALWAYS_INLINE vf vf_add(vf a, vf b) {
+    return _mm512_add_ps(a, b);
+}
+ALWAYS_INLINE vf vf_sub(vf a, vf b) {
+    return _mm512_sub_ps(a, b);
+}
+ALWAYS_INLINE vf vf_mul(vf a, vf b) {
+    return _mm512_mul_ps(a, b);
+}
+ALWAYS_INLINE vf vf_div(vf a, vf b) {
+    return _mm512_div_ps(a, b);
+}
+ALWAYS_INLINE vf vf_fma(vf a, vf b, vf c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
 /* maxps and minps keep the second operand when one is NaN: NaN stays visible with the value second */
-ALWAYS_INLINE vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
-ALWAYS_INLINE vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+ALWAYS_INLINE vf vf_max(vf a, vf b) {
+    return _mm512_max_ps(a, b);
+}
+ALWAYS_INLINE vf vf_min(vf a, vf b) {
+    return _mm512_min_ps(a, b);
+}
 /* where a > b: v, else 0 */
 ALWAYS_INLINE vf vf_where_gt(vf a, vf b, vf v) {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), v);
 }
-ALWAYS_INLINE vf vf_round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+ALWAYS_INLINE vf vf_round(vf a) {
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 /* a * 2^n for integral-valued n in [-126, 127] */
-ALWAYS_INLINE vf vf_ldexp(vf a, vf n) { return _mm512_scalef_ps(a, n); }
+ALWAYS_INLINE vf vf_ldexp(vf a, vf n) {
+    return _mm512_scalef_ps(a, n);
+}
 
 #elif defined(ENGRAFT_ISA_avx2)
 #    include <immintrin.h>
 enum { VF_N = 8 };
 typedef __m256 vf;
-ALWAYS_INLINE vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
-ALWAYS_INLINE void vf_store(float *p, vf v) { _mm256_storeu_ps(p, v); }
+ALWAYS_INLINE vf vf_load(const float *p) {
+    return _mm256_loadu_ps(p);
+}
+ALWAYS_INLINE void vf_store(float *p, vf v) {
+    _mm256_storeu_ps(p, v);
+}
 ALWAYS_INLINE __m256i vf_tail(int n) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-ALWAYS_INLINE vf vf_loadn(const float *p, int n) { return _mm256_maskload_ps(p, vf_tail(n)); }
-ALWAYS_INLINE void vf_storen(float *p, vf v, int n) { _mm256_maskstore_ps(p, vf_tail(n), v); }
-ALWAYS_INLINE vf vf_set(float x) { return _mm256_set1_ps(x); }
-ALWAYS_INLINE vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
-ALWAYS_INLINE vf vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
-ALWAYS_INLINE vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
-ALWAYS_INLINE vf vf_div(vf a, vf b) { return _mm256_div_ps(a, b); }
-ALWAYS_INLINE vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
-ALWAYS_INLINE vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
-ALWAYS_INLINE vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
-ALWAYS_INLINE vf vf_where_gt(vf a, vf b, vf v) { return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), v); }
-ALWAYS_INLINE vf vf_round(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+ALWAYS_INLINE vf vf_loadn(const float *p, int n) {
+    return _mm256_maskload_ps(p, vf_tail(n));
+}
+ALWAYS_INLINE void vf_storen(float *p, vf v, int n) {
+    _mm256_maskstore_ps(p, vf_tail(n), v);
+}
+ALWAYS_INLINE vf vf_set(float x) {
+    return _mm256_set1_ps(x);
+}
+ALWAYS_INLINE vf vf_add(vf a, vf b) {
+    return _mm256_add_ps(a, b);
+}
+ALWAYS_INLINE vf vf_sub(vf a, vf b) {
+    return _mm256_sub_ps(a, b);
+}
+ALWAYS_INLINE vf vf_mul(vf a, vf b) {
+    return _mm256_mul_ps(a, b);
+}
+ALWAYS_INLINE vf vf_div(vf a, vf b) {
+    return _mm256_div_ps(a, b);
+}
+ALWAYS_INLINE vf vf_fma(vf a, vf b, vf c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+ALWAYS_INLINE vf vf_max(vf a, vf b) {
+    return _mm256_max_ps(a, b);
+}
+ALWAYS_INLINE vf vf_min(vf a, vf b) {
+    return _mm256_min_ps(a, b);
+}
+ALWAYS_INLINE vf vf_where_gt(vf a, vf b, vf v) {
+    return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), v);
+}
+ALWAYS_INLINE vf vf_round(vf a) {
+    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 ALWAYS_INLINE vf vf_ldexp(vf a, vf n) {
-    __m256i e = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+    __m256i e =
+        _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
     return _mm256_mul_ps(a, _mm256_castsi256_ps(e));
 }
 
 #else
 enum { VF_N = 1 };
 typedef float vf;
-ALWAYS_INLINE vf vf_load(const float *p) { return *p; }
-ALWAYS_INLINE void vf_store(float *p, vf v) { *p = v; }
-ALWAYS_INLINE vf vf_loadn(const float *p, int n) { return n > 0 ? *p : 0; }
+ALWAYS_INLINE vf vf_load(const float *p) {
+    return *p;
+}
+ALWAYS_INLINE void vf_store(float *p, vf v) {
+    *p = v;
+}
+ALWAYS_INLINE vf vf_loadn(const float *p, int n) {
+    return n > 0 ? *p : 0;
+}
 ALWAYS_INLINE void vf_storen(float *p, vf v, int n) {
     if (n > 0) *p = v;
 }
-ALWAYS_INLINE vf vf_set(float x) { return x; }
-ALWAYS_INLINE vf vf_add(vf a, vf b) { return a + b; }
-ALWAYS_INLINE vf vf_sub(vf a, vf b) { return a - b; }
-ALWAYS_INLINE vf vf_mul(vf a, vf b) { return a * b; }
-ALWAYS_INLINE vf vf_div(vf a, vf b) { return a / b; }
-ALWAYS_INLINE vf vf_fma(vf a, vf b, vf c) { return a * b + c; }
-ALWAYS_INLINE vf vf_max(vf a, vf b) { return a > b ? a : b; }
-ALWAYS_INLINE vf vf_min(vf a, vf b) { return a < b ? a : b; }
-ALWAYS_INLINE vf vf_where_gt(vf a, vf b, vf v) { return a > b ? v : 0; }
-ALWAYS_INLINE vf vf_round(vf a) { return rintf(a); }
-ALWAYS_INLINE vf vf_ldexp(vf a, vf n) { return ldexpf(a, (int)n); }
+ALWAYS_INLINE vf vf_set(float x) {
+    return x;
+}
+ALWAYS_INLINE vf vf_add(vf a, vf b) {
+    return a + b;
+}
+ALWAYS_INLINE vf vf_sub(vf a, vf b) {
+    return a - b;
+}
+ALWAYS_INLINE vf vf_mul(vf a, vf b) {
+    return a * b;
+}
+ALWAYS_INLINE vf vf_div(vf a, vf b) {
+    return a / b;
+}
+ALWAYS_INLINE vf vf_fma(vf a, vf b, vf c) {
+    return a * b + c;
+}
+ALWAYS_INLINE vf vf_max(vf a, vf b) {
+    return a > b ? a : b;
+}
+ALWAYS_INLINE vf vf_min(vf a, vf b) {
+    return a < b ? a : b;
+}
+ALWAYS_INLINE vf vf_where_gt(vf a, vf b, vf v) {
+    return a > b ? v : 0;
+}
+ALWAYS_INLINE vf vf_round(vf a) {
+    return rintf(a);
+}
+ALWAYS_INLINE vf vf_ldexp(vf a, vf n) {
+    return ldexpf(a, (int)n);
+}
 #endif
 
 /* e^x: range reduction by ln 2 in two parts, degree-6 polynomial (Cephes expf's scheme), relative error about 2e-7.
@@ -115,23 +202,30 @@ ALWAYS_INLINE vf vf_sigmoid(vf x) {
 ALWAYS_INLINE vf vf_act(vf z, int act) {
     vf zero = vf_set(0.0f);
     switch (act) {
-    case EG_KACT_RELU: return vf_max(zero, z);
-    case EG_KACT_RELU6: return vf_min(vf_set(6.0f), vf_max(zero, z));
-    case EG_KACT_SILU: return vf_mul(z, vf_sigmoid(z));
-    case EG_KACT_SIGMOID: return vf_sigmoid(z);
+    case EG_KACT_RELU:
+        return vf_max(zero, z);
+    case EG_KACT_RELU6:
+        return vf_min(vf_set(6.0f), vf_max(zero, z));
+    case EG_KACT_SILU:
+        return vf_mul(z, vf_sigmoid(z));
+    case EG_KACT_SIGMOID:
+        return vf_sigmoid(z);
     case EG_KACT_HARDSWISH: {
         vf t = vf_min(vf_set(6.0f), vf_max(zero, vf_add(z, vf_set(3.0f))));
         return vf_mul(z, vf_mul(t, vf_set(1.0f / 6.0f)));
     }
-    default: return z;
+    default:
+        return z;
     }
 }
 /* g * act'(z). ReLU and ReLU6 have derivative 0 at the kinks, as PyTorch's. */
 ALWAYS_INLINE vf vf_act_grad(vf g, vf z, int act) {
     vf zero = vf_set(0.0f), one = vf_set(1.0f);
     switch (act) {
-    case EG_KACT_RELU: return vf_where_gt(z, zero, g);
-    case EG_KACT_RELU6: return vf_where_gt(z, zero, vf_where_gt(vf_set(6.0f), z, g));
+    case EG_KACT_RELU:
+        return vf_where_gt(z, zero, g);
+    case EG_KACT_RELU6:
+        return vf_where_gt(z, zero, vf_where_gt(vf_set(6.0f), z, g));
     case EG_KACT_SILU: {
         vf s = vf_sigmoid(z);
         return vf_mul(g, vf_mul(s, vf_fma(z, vf_sub(one, s), one)));
@@ -146,7 +240,8 @@ ALWAYS_INLINE vf vf_act_grad(vf g, vf z, int act) {
         vf high = vf_sub(g, vf_where_gt(vf_set(3.0f), z, g));
         return vf_add(vf_where_gt(z, vf_set(-3.0f), middle), high);
     }
-    default: return g;
+    default:
+        return g;
     }
 }
 
