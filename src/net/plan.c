@@ -117,7 +117,9 @@ static int last_use(const eg_plan *plan, int i) {
             const eg_step *user = &plan->steps[k];
             if (user->input[j] != i) continue;
             if (k > last) last = k;
-            if (user->has_backward && user->keep_x && j == 0) last = backward_time(plan, k);
+            /* the first reader's backward pass is the last of all */
+            bool needed_later = user->has_backward && user->keep_x && j == 0;
+            if (needed_later && backward_time(plan, k) > last) last = backward_time(plan, k);
         }
     if (s->has_backward && s->keep_y && backward_time(plan, i) > last)
         last = backward_time(plan, i);

@@ -32,16 +32,27 @@ static inline bool formula_ends(const char *name, const char *end) {
     return n >= m && strcmp(name + n - m, end) == 0;
 }
 
+/* is this the weight of the last batch norm of a residual block? (LAST_NORM of parity_models.py) */
+static inline bool formula_last_norm(const char *model, const char *name) {
+    if (!strcmp(model, "resnet18")) return formula_ends(name, "bn2.weight");
+    if (!strcmp(model, "resnet50")) return formula_ends(name, "bn3.weight");
+    if (strcmp(model, "efficientnet_lite0")) return false;
+    /* the first stage has no expansion, so its blocks have one layer less */
+    return formula_ends(name, strncmp(name, "features.1.", 11) ? ".block.2.1.weight"
+                                                               : ".block.1.1.weight");
+}
+
 static inline void formula_fill(eg_network *net) {
     const char *model = eg_network_info(net)->name;
-    bool basic = !strcmp(model, "resnet18") || !strcmp(model, "resnet34");
     size_t n_tensors;
     eg_net_tensor *tensors = eg_network_tensors(net, &n_tensors);
     for (size_t i = 0; i < n_tensors; i++) {
         eg_net_tensor *t = &tensors[i];
         if (t->role == EG_TENSOR_COUNTER) continue;
-        bool last =
-            formula_ends(t->name, "bn3.weight") || (basic && formula_ends(t->name, "bn2.weight"));
+        bool last = formula_last_norm(model, t->name);
+        /* a batch norm's bias stands in front of its running mean */
+        bool norm_bias = formula_ends(t->name, "bias") && i + 1 < n_tensors &&
+                         formula_ends(tensors[i + 1].name, "running_mean");
         size_t fan_in = t->count / (size_t)(t->n_dims ? t->dims[0] : 1);
         float bound = (float)sqrt(6.0 / (double)fan_in);
         for (size_t k = 0; k < t->count; k++) {
@@ -49,9 +60,9 @@ static inline void formula_fill(eg_network *net) {
             if (formula_ends(t->name, "running_var"))
                 t->data[k] = 0.5f + u;
             else if (formula_ends(t->name, "running_mean") || formula_ends(t->name, "bias"))
-                t->data[k] = 0.2f * (u - 0.5f);
+                t->data[k] = 0.2f * (u - 0.5f) + (norm_bias ? 1.0f : 0.0f);
             else if (t->n_dims == 1)
-                t->data[k] = (0.5f + u) * (last ? 0.125f : 1.0f);
+                t->data[k] = (0.25f + 0.5f * u) * (last ? 0.125f : 1.0f);
             else
                 t->data[k] = (2.0f * u - 1.0f) * bound;
         }

@@ -2,7 +2,9 @@
  * random projections of every gradient, and ten losses of SGD (scripts/make_parity_golden.py). What is compared:
  *   logits     max |diff| <= 1e-4 max |logit|
  *   gradients  relative L2 error <= 1e-3, or twice torch's own float32 error (worst of four equivalent runs) where that is
- *              above 5e-4; the error is estimated from 32 projections d.s, s = +-1: E (d.s)^2 = |d|^2. A true gradient of (nearly) zero
+ *              above 5e-4; the error is estimated from 32 projections d.s, s = +-1: E (d.s)^2 = |d|^2. The estimate itself
+ *              spreads by 1 / sqrt(2 * 32), so the second limit gets three times that; the exact comparison is
+ *              scripts/check_parity_live.py. A true gradient of (nearly) zero
  *              (below 1e-6 of the global norm) must stay below 1e-6 of it.
  *   losses     ten SGD steps within 1e-3 relative.
  * ENGRAFT_ISA (scalar, avx2, avx512) caps the kernels, so that every level can be held to the same figures.      */
@@ -13,6 +15,8 @@
 #include <cmocka.h>
 
 #include "golden/formula.h"
+
+#define ESTIMATE_SPREAD (1.0 + 3.0 / sqrt(2.0 * FORMULA_PROJECTIONS))
 
 static json_t *load(const char *model) {
     char path[1024];
@@ -96,7 +100,7 @@ static void check_gradients(eg_network *net, const json_t *golden) {
                 fail_msg("%s: gradient %.3g, true one is zero", t->name, sqrt(own));
             continue;
         }
-        double limit = torch > 5e-4 ? 2 * torch : 1e-3;
+        double limit = torch > 5e-4 ? 2 * torch * ESTIMATE_SPREAD : 1e-3;
         loose += torch > 5e-4;
         if (!(error <= limit * norm))
             fail_msg("%s: relative error %.3g, limit %.3g (torch's own float32: %.3g)", t->name,
