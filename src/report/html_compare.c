@@ -2,18 +2,6 @@
 #include "report/svg.h"
 #include <string.h>
 
-static void name_cell(eg_page *p, const json_t *comparison, const char *side) {
-    const char *name = eg_report_string(comparison, side);
-    const json_t *run = eg_page_run_find(p, name);
-    eg_page_cell_open(p);
-    if (run != NULL) {
-        eg_page_run_name(p, run);
-    } else {
-        eg_page_text(p, name);
-    }
-    eg_page_cell_close(p);
-}
-
 static void verdict_cell(eg_page *p, const char *verdict) {
     eg_page_cell_open(p);
     bool apart = verdict != NULL && strcmp(verdict, "distinguishable") == 0;
@@ -25,8 +13,8 @@ static void verdict_cell(eg_page *p, const char *verdict) {
 
 static void compare_row(eg_page *p, const json_t *c) {
     eg_page_row_open(p);
-    name_cell(p, c, "a");
-    name_cell(p, c, "b");
+    eg_page_cell_run(p, eg_report_string(c, "a"));
+    eg_page_cell_run(p, eg_report_string(c, "b"));
     eg_page_cell_interval(p, eg_report_points(c, "difference"), eg_report_interval_points(c, "ci"));
     eg_page_cell_open(p);
     eg_page_figure(p, eg_report_integer(c, "only_a"));

@@ -1,19 +1,6 @@
 /* Section E: why the test set is harder, cause by cause, each with its number. Read first: page.h.            */
 #include "report/page.h"
 
-/* First cell of a row: the run that entry `e` speaks of. */
-static void run_cell(eg_page *p, const json_t *e) {
-    const char *name = eg_report_string(e, "run");
-    const json_t *run = eg_page_run_find(p, name);
-    eg_page_cell_open(p);
-    if (run != NULL) {
-        eg_page_run_name(p, run);
-    } else {
-        eg_page_text(p, name);
-    }
-    eg_page_cell_close(p);
-}
-
 static void gap(eg_page *p, const json_t *why) {
     static const eg_column columns[] = {
         {EG_TEXT_RUN, false},     {EG_TEXT_GAP_TRAIN, true}, {EG_TEXT_GAP_VAL, true},
@@ -26,7 +13,7 @@ static void gap(eg_page *p, const json_t *why) {
     for (size_t i = 0; i < json_array_size(all); i++) {
         const json_t *g = json_array_get(all, i);
         eg_page_row_open(p);
-        run_cell(p, g);
+        eg_page_cell_run(p, eg_report_string(g, "run"));
         eg_page_cell_figure(p, eg_report_percent(g, "train"));
         eg_page_cell_figure(p, eg_report_percent(g, "val"));
         eg_page_cell_figure(p, eg_report_percent(g, "test"));
@@ -69,7 +56,7 @@ static void two_figures(eg_page *p, eg_figure a, eg_figure b) {
 
 static void operating_row(eg_page *p, const json_t *o) {
     eg_page_row_open(p);
-    run_cell(p, o);
+    eg_page_cell_run(p, eg_report_string(o, "run"));
     eg_page_cell_figure(p, eg_report_percent(o, "test_accuracy_half"));
     two_figures(p, eg_report_percent(o, "test_sensitivity_half"),
                 eg_report_percent(o, "test_specificity_half"));
@@ -108,7 +95,7 @@ static void operating(eg_page *p, const json_t *why) {
 
 static void fit_row(eg_page *p, const json_t *f) {
     eg_page_row_open(p);
-    run_cell(p, f);
+    eg_page_cell_run(p, eg_report_string(f, "run"));
     eg_page_cell_figure(p, eg_report_real(f, "train_loss", 3));
     eg_page_cell_figure(p, eg_report_real(f, "val_loss", 3));
     eg_page_cell_figure(p, eg_report_percent(f, "train_accuracy"));

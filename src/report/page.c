@@ -238,3 +238,14 @@ const char *eg_page_positive(const eg_page *p) {
     const char *positive = eg_report_string(p->study, "data.positive");
     return positive != NULL ? positive : "-";
 }
+
+void eg_page_cell_run(eg_page *p, const char *name) {
+    const json_t *run = eg_page_run_find(p, name);
+    eg_page_cell_open(p);
+    if (run != NULL) {
+        eg_page_run_name(p, run);
+    } else {
+        eg_page_text(p, name);
+    }
+    eg_page_cell_close(p);
+}

@@ -64,6 +64,8 @@ void eg_page_cell_interval(eg_page *p, eg_figure f, eg_figure interval);
 void eg_page_cell_mode(eg_page *p, const json_t *run);
 /* The name of a run without its dashes breaking badly: "model" + mode in the reader's language. */
 void eg_page_run_name(eg_page *p, const json_t *run);
+/* A cell with the name of the run called `name`; the name itself when there is no such run. */
+void eg_page_cell_run(eg_page *p, const char *name);
 const json_t *eg_page_run_find(const eg_page *p, const char *name); /* NULL: no such run */
 /* Name of the positive class, "-" when there is none. */
 const char *eg_page_positive(const eg_page *p);
