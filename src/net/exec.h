@@ -127,6 +127,12 @@ extern const eg_op eg_op_input, eg_op_conv, eg_op_dwconv, eg_op_bn, eg_op_act, e
 
 /* Shape of a conv node's primitive for the plan's batch. */
 eg_conv_shape eg_conv_shape_of(const eg_plan *plan, const eg_node *node, const eg_node *from);
+/* Depthwise forward of all samples of the plan, `node` on the output of `from`: y = act(conv + bias), w (R*R, C), bias NULL
+ * = 0 (op_dwconv.c; also the folded one). */
+void eg_dwconv_run(const eg_plan *plan, const eg_node *node, const eg_node *from, float *y,
+                   const float *x, const float *w, const float *bias, int act);
+/* PyTorch's depthwise weights (C, 1, R, R) to the kernels' (R*R, C). */
+void eg_dwconv_pack(float *packed, const float *weights, int C, int taps);
 /* Per-sample drop-path factors (0 or 1 / (1 - rate)) of this forward; node's number keys the stream. */
 void eg_drop_path_factors(float *factor, const eg_plan *plan, const eg_step *s, int n);
 

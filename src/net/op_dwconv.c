@@ -9,12 +9,12 @@ typedef struct {
     eg_dw_shape shape;
     int per_sample; /* tasks */
     float *out;
-    const float *x, *w, *dy;
+    int act; /* forward */
+    const float *x, *w, *dy, *bias;
     size_t x_size, y_size, w_size; /* floats a sample; of the weights */
 } dw_job;
 
-static dw_job make_job(const eg_plan *plan, const eg_step *s) {
-    const eg_node *node = s->node, *from = eg_step_from(plan, s, 0);
+static dw_job make_job(const eg_node *node, const eg_node *from) {
     dw_job j = {.shape = {from->H, from->W, from->C, node->H, node->W, node->kernel, node->stride,
                           node->pad_before}};
     j.x_size = (size_t)from->H * (size_t)from->W * (size_t)from->C;
@@ -23,22 +23,23 @@ static dw_job make_job(const eg_plan *plan, const eg_step *s) {
     return j;
 }
 
-/* PyTorch's (C, 1, R, R) to the kernels' (R*R, C), or back */
-static void transpose_weights(float *out, const float *in, int C, int taps, bool back) {
+void eg_dwconv_pack(float *packed, const float *weights, int C, int taps) {
     for (int c = 0; c < C; c++)
-        for (int t = 0; t < taps; t++) {
-            size_t torch = (size_t)c * (size_t)taps + (size_t)t,
-                   ours = (size_t)t * (size_t)C + (size_t)c;
-            if (back)
-                out[torch] = in[ours];
-            else
-                out[ours] = in[torch];
-        }
+        for (int t = 0; t < taps; t++)
+            packed[(size_t)t * (size_t)C + (size_t)c] =
+                weights[(size_t)c * (size_t)taps + (size_t)t];
+}
+
+static void unpack(float *weights, const float *packed, int C, int taps) {
+    for (int c = 0; c < C; c++)
+        for (int t = 0; t < taps; t++)
+            weights[(size_t)c * (size_t)taps + (size_t)t] =
+                packed[(size_t)t * (size_t)C + (size_t)c];
 }
 
 static eg_status prepare(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
-    dw_job j = make_job(plan, s);
+    dw_job j = make_job(s->node, eg_step_from(plan, s, 0));
     size_t w = eg_align64(j.w_size * sizeof(float));
     s->forward_bytes = w;
     s->keep_x = eg_step_tensor(plan, s->node, 0)->trainable;
@@ -50,21 +51,29 @@ static void forward_task(void *context, int i) {
     const dw_job *j = context;
     size_t n = (size_t)(i / j->per_sample);
     int p0 = i % j->per_sample * ROWS, p1 = p0 + ROWS < j->shape.P ? p0 + ROWS : j->shape.P;
-    eg_kernels_get()->dw_forward(j->out + n * j->y_size, j->x + n * j->x_size, j->w, NULL,
-                                 EG_KACT_NONE, &j->shape, p0, p1);
+    eg_kernels_get()->dw_forward(j->out + n * j->y_size, j->x + n * j->x_size, j->w, j->bias,
+                                 j->act, &j->shape, p0, p1);
+}
+
+void eg_dwconv_run(const eg_plan *plan, const eg_node *node, const eg_node *from, float *y,
+                   const float *x, const float *w, const float *bias, int act) {
+    dw_job j = make_job(node, from);
+    j.out = y;
+    j.x = x;
+    j.w = w;
+    j.bias = bias;
+    j.act = act;
+    j.per_sample = (j.shape.P + ROWS - 1) / ROWS;
+    eg_pool_run(forward_task, &j, j.per_sample * plan->options.batch);
 }
 
 static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
-    dw_job j = make_job(plan, s);
     float *w = eg_plan_at(plan, s->forward_work);
-    transpose_weights(w, eg_step_tensor(plan, s->node, 0)->data, s->node->C, j.shape.R * j.shape.R,
-                      false);
-    j.w = w;
-    j.out = eg_step_y(plan, s);
-    j.x = eg_step_x(plan, s, 0);
-    j.per_sample = (j.shape.P + ROWS - 1) / ROWS;
-    eg_pool_run(forward_task, &j, j.per_sample * plan->options.batch);
+    eg_dwconv_pack(w, eg_step_tensor(plan, s->node, 0)->data, s->node->C,
+                   s->node->kernel * s->node->kernel);
+    eg_dwconv_run(plan, s->node, eg_step_from(plan, s, 0), eg_step_y(plan, s),
+                  eg_step_x(plan, s, 0), w, NULL, EG_KACT_NONE);
     return EG_OK;
 }
 
@@ -86,7 +95,7 @@ static void weights_task(void *context, int n) {
 
 static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
-    dw_job j = make_job(plan, s);
+    dw_job j = make_job(s->node, eg_step_from(plan, s, 0));
     eg_net_tensor *weight = eg_step_tensor(plan, s->node, 0);
     float *w = eg_plan_at(plan, s->backward_work);
     size_t stride = eg_align64(j.w_size * sizeof(float)) / sizeof(float);
@@ -98,10 +107,10 @@ static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
         eg_pool_run(weights_task, &j, plan->options.batch);
         for (int n = 1; n < plan->options.batch; n++)
             eg_kernels_get()->add(sums, sums, sums + (size_t)n * stride, j.w_size);
-        transpose_weights(weight->grad, sums, s->node->C, j.shape.R * j.shape.R, true);
+        unpack(weight->grad, sums, s->node->C, j.shape.R * j.shape.R);
     }
     if (s->dx[0] < 0) return EG_OK;
-    transpose_weights(w, weight->data, s->node->C, j.shape.R * j.shape.R, false);
+    eg_dwconv_pack(w, weight->data, s->node->C, j.shape.R * j.shape.R);
     j.w = w;
     j.out = eg_plan_at(plan, s->dx[0]);
     j.per_sample = (j.shape.H + ROWS - 1) / ROWS;

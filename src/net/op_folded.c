@@ -5,8 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-enum { ROWS = 8 };
-
 typedef struct {
     eg_conv *conv; /* NULL: depthwise */
     size_t packed_bytes, scratch_bytes;
@@ -82,43 +80,10 @@ static eg_status refresh(eg_plan *plan, eg_step *s, eg_error *err) {
     if (f->conv) {
         status = eg_conv_pack(f->conv, packed, w, err);
     } else {
-        size_t C = (size_t)s->conv->C, taps = weight->count / C;
-        for (size_t c = 0; c < C; c++)
-            for (size_t t = 0; t < taps; t++) packed[t * C + c] = w[c * taps + t];
+        eg_dwconv_pack(packed, w, s->conv->C, s->conv->kernel * s->conv->kernel);
     }
     eg_free(w);
     return status;
-}
-
-typedef struct {
-    eg_dw_shape shape;
-    int per_sample, act;
-    float *y;
-    const float *x, *w, *bias, *residual;
-    size_t x_size, y_size;
-} dw_job;
-
-static void dw_task(void *context, int i) {
-    const dw_job *j = context;
-    size_t n = (size_t)(i / j->per_sample);
-    int p0 = i % j->per_sample * ROWS, p1 = p0 + ROWS < j->shape.P ? p0 + ROWS : j->shape.P;
-    eg_kernels_get()->dw_forward(j->y + n * j->y_size, j->x + n * j->x_size, j->w, j->bias, j->act,
-                                 &j->shape, p0, p1);
-}
-
-static void forward_depthwise(eg_plan *plan, eg_step *s) {
-    const eg_node *node = s->conv, *from = eg_step_from(plan, s, 0);
-    dw_job j = {.shape = {from->H, from->W, from->C, node->H, node->W, node->kernel, node->stride,
-                          node->pad_before},
-                .per_sample = (node->H + ROWS - 1) / ROWS,
-                .act = act_of(s),
-                .y = eg_step_y(plan, s),
-                .x = eg_step_x(plan, s, 0),
-                .w = eg_plan_at(plan, s->constant),
-                .bias = bias_of(plan, s),
-                .x_size = (size_t)from->H * (size_t)from->W * (size_t)from->C,
-                .y_size = (size_t)node->H * (size_t)node->W * (size_t)node->C};
-    eg_pool_run(dw_task, &j, j.per_sample * plan->options.batch);
 }
 
 static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
@@ -127,7 +92,8 @@ static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
     if (!f->conv) {
         if (s->n_inputs == 2)
             return eg_fail(err, EG_ERR_INTERNAL, "residual behind depthwise '%s'", s->conv->name);
-        forward_depthwise(plan, s);
+        eg_dwconv_run(plan, s->conv, eg_step_from(plan, s, 0), y, eg_step_x(plan, s, 0),
+                      eg_plan_at(plan, s->constant), bias_of(plan, s), act_of(s));
         return EG_OK;
     }
     /* dst is added to: when the residual could not be given up, start from a copy of it */
