@@ -32,7 +32,7 @@ enum {
          "leave out images that cannot be read, after naming them") \
     CHOICE("preprocessing", 0, NULL, preprocessing, "auto", \
            ("auto", "weights", "squash", "crop"), LEARN | FEATURES, \
-           "resize and crop; auto and weights: as the weights were trained") \
+           "weights: resize and crop as trained; auto: that, or none when the size fits") \
     INT("img-size", 0, "imgsz,image-size", img_size, "0", 0, 4096, "pixels", \
         LEARN | FEATURES | MODELS, \
         "side of the network's input; 0: that of the weights") \

@@ -32,7 +32,9 @@ typedef struct {
     const char
         *patient_rule;    /* static: the rule that gave patients, "kermany" | "prefix" | "none" */
     char fingerprint[65]; /* SHA-256 over sorted "relative path, size" lines */
-    eg_arena *arena;      /* owns the strings */
+    int width, height; /* of every sound image eg_dataset_check saw, pixels; 0: not checked, or they
+                          differ */
+    eg_arena *arena;   /* owns the strings */
 } eg_dataset;
 
 /* Scan `root`: {train,val|valid|validation,test}/CLASS/files, or a bare tree of class folders (all samples EG_SPLIT_ALL,
@@ -54,8 +56,8 @@ eg_status eg_dataset_indices(uint32_t **out, size_t *n, const eg_dataset *ds, eg
 void eg_dataset_patient_overlap(size_t *shared, size_t *apparent, const eg_dataset *ds, eg_split a,
                                 eg_split b);
 /* Open every image of `n` indices; a list of {file, reason} for those that cannot be decoded (JSON array, caller owns).
- * Progress as EG_PROGRESS_SCAN. Runs on all threads.                                                         */
-eg_status eg_dataset_check(json_t **bad, const eg_dataset *ds, const uint32_t *indices, size_t n,
+ * Progress as EG_PROGRESS_SCAN. Runs on all threads. Sets ds->width and height.                               */
+eg_status eg_dataset_check(json_t **bad, eg_dataset *ds, const uint32_t *indices, size_t n,
                            const eg_events *ev, eg_error *err);
 /* Drop the samples whose `file` is in `bad` (--skip-bad). */
 void eg_dataset_drop(eg_dataset *ds, const json_t *bad);

@@ -11,9 +11,10 @@
 
 typedef struct {
     const eg_dataset *ds;
-    const uint32_t *indices;   /* of this chunk */
-    char *reasons[CHUNK];      /* NULL: sound */
-    eg_status failures[CHUNK]; /* what ends the whole check; EG_OK: nothing */
+    const uint32_t *indices;         /* of this chunk */
+    char *reasons[CHUNK];            /* NULL: sound */
+    int width[CHUNK], height[CHUNK]; /* pixels; 0: not decoded */
+    eg_status failures[CHUNK];       /* what ends the whole check; EG_OK: nothing */
 } chunk;
 
 /* Without the path in front, which the list gives separately. */
@@ -29,9 +30,12 @@ static void check_one(void *context, int i) {
     eg_image image = {0};
     char *path = eg_path_join(c->ds->root, c->ds->samples[c->indices[i]].file);
     c->reasons[i] = NULL;
+    c->width[i] = c->height[i] = 0;
     c->failures[i] = path ? EG_OK : EG_ERR_NO_MEMORY;
     if (!path) return;
     eg_status status = eg_image_read(&image, path, &EG_IMAGE_LIMITS_DEFAULT, &err);
+    c->width[i] = status == EG_OK ? image.width : 0;
+    c->height[i] = status == EG_OK ? image.height : 0;
     eg_image_free(&image);
     if (status == EG_ERR_NO_MEMORY || status == EG_ERR_INTERNAL) {
         c->failures[i] = status; // our trouble, not the file's
@@ -66,6 +70,19 @@ static eg_status collect(json_t *list, chunk *c, size_t n, eg_error *err) {
     return status;
 }
 
+/* The size all images share so far: 0 x 0 before the first, -1 once two differ. */
+static void merge_size(int *width, int *height, const chunk *c, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (c->width[i] == 0) continue;
+        if (*width == 0) {
+            *width = c->width[i];
+            *height = c->height[i];
+        } else if (*width != c->width[i] || *height != c->height[i]) {
+            *width = *height = -1;
+        }
+    }
+}
+
 /* On the caller's thread, between two chunks. */
 static void report(const eg_events *ev, size_t done, size_t n, double start) {
     if (!ev || !ev->progress) return;
@@ -80,26 +97,31 @@ static void report(const eg_events *ev, size_t done, size_t n, double start) {
     ev->progress(ev->context, &p);
 }
 
-eg_status eg_dataset_check(json_t **bad, const eg_dataset *ds, const uint32_t *indices, size_t n,
+eg_status eg_dataset_check(json_t **bad, eg_dataset *ds, const uint32_t *indices, size_t n,
                            const eg_events *ev, eg_error *err) {
     json_t *list = json_array();
     if (!list) return eg_fail(err, EG_ERR_NO_MEMORY, "%s: out of memory", ds->root);
     double start = eg_time_now();
     eg_status status = EG_OK;
     chunk c = {.ds = ds};
+    int width = 0, height = 0;
     for (size_t done = 0; done < n && status == EG_OK;) {
         size_t count = n - done < CHUNK ? n - done : CHUNK;
         c.indices = indices + done;
         eg_pool_run(check_one, &c, (int)count);
         status = collect(list, &c, count, err);
+        merge_size(&width, &height, &c, count);
         done += count;
         if (status == EG_OK) report(ev, done, n, start);
         if (status == EG_OK && ev && ev->stop && *ev->stop)
             status = eg_fail(err, EG_ERR_INTERRUPTED, "interrupted while checking images");
     }
-    if (status == EG_OK)
+    if (status == EG_OK) {
         *bad = list;
-    else
+        ds->width = width > 0 ? width : 0;
+        ds->height = width > 0 ? height : 0;
+    } else {
         json_decref(list);
+    }
     return status;
 }

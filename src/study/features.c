@@ -23,13 +23,14 @@ static eg_status load(extraction *x, const eg_settings *s, eg_error *err) {
     return status;
 }
 
-static eg_status extract(extraction *x, const char *dir, const eg_settings *s, const eg_events *ev,
+static eg_status extract(extraction *x, const char *dir, eg_settings *s, const eg_events *ev,
                          eg_error *err) {
     json_t *bad = NULL;
     EG_TRY(eg_dataset_open(&x->ds, dir, s->o.patients, err));
     EG_TRY(load(x, s, err)); /* before the images: a wrong weights file shows at once */
     EG_TRY(eg_study_data_check(&bad, x->ds, s->o.skip_bad, ev, err));
     json_decref(bad);
+    EG_TRY(eg_study_settings_fit(s, x->ds, ev, err));
     EG_TRY(eg_dataset_indices(&x->all, &x->n, x->ds, EG_SPLIT_ALL, err));
     eg_scorer_options o = {.ds = x->ds,
                            .indices = x->all,
@@ -45,7 +46,7 @@ static eg_status extract(extraction *x, const char *dir, const eg_settings *s, c
     return eg_study_scorer_run(x->rows, &x->scorer, "features", ev, err);
 }
 
-static eg_status run(json_t **out, const char *dir, const eg_settings *s, const char *path,
+static eg_status run(json_t **out, const char *dir, eg_settings *s, const char *path,
                      const eg_events *ev, eg_error *err) {
     extraction x = {0};
     double start = eg_time_now();

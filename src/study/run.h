@@ -32,6 +32,11 @@ bool eg_study_mode_parse(eg_run_mode *out, const char *name);
  * EG_ERR_USAGE says which option is wrong; EG_ERR_NOT_FOUND names a missing weights file. */
 eg_status eg_study_settings_resolve(eg_settings *out, const eg_options *o, const char *model,
                                     const char *mode, eg_error *err);
+/* Settle --preprocessing auto on a checked data set: images that all have exactly the network's
+ * input size are taken as they are ("squash", which then changes no pixel), because the preset
+ * would enlarge them and cut their border off; others get the weights' preset. Says so on `ev`. */
+eg_status eg_study_settings_fit(eg_settings *s, const eg_dataset *ds, const eg_events *ev,
+                                eg_error *err);
 /* Settings back from "settings" of config.json (--resume). */
 eg_status eg_study_settings_read(eg_settings *out, const json_t *settings, eg_error *err);
 /* Every option that matters to the result, under its option's name; NULL: no memory. */

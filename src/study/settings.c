@@ -56,7 +56,6 @@ static void fill_defaults(eg_options *o, const eg_arch_info *arch, eg_run_mode m
     default_text(&o->bn, r->bn);
     default_text(&o->augment, r->augment);
     default_text(&o->class_weights, r->class_weights);
-    default_text(&o->preprocessing, "weights");
     default_text(&o->dtype, "f32");
     default_text(&o->opt, "adamw");
     default_text(&o->sched, "cosine");
@@ -203,6 +202,19 @@ eg_status eg_study_settings_resolve(eg_settings *out, const eg_options *o, const
     else
         eg_study_settings_free(&s);
     return status;
+}
+
+eg_status eg_study_settings_fit(eg_settings *s, const eg_dataset *ds, const eg_events *ev,
+                                eg_error *err) {
+    if (!is_auto(s->o.preprocessing)) return EG_OK;
+    bool as_is = ds->width == s->o.img_size && ds->height == s->o.img_size;
+    s->o.preprocessing = as_is ? "squash" : "weights";
+    if (as_is)
+        eg_study_note(ev,
+                      "%s: every image is %d x %d already, the network's input size: taken as it "
+                      "is (--preprocessing weights resizes to %d and crops)",
+                      s->arch->name, ds->width, ds->height, s->preprocess.resize);
+    return derive(s, err);
 }
 
 json_t *eg_study_settings_json(const eg_settings *s) {

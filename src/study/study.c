@@ -202,6 +202,8 @@ static eg_status run_study(json_t **out, study *st, const char *data_dir, eg_err
     EG_TRY(eg_study_plan_make(&st->plan, st->o, st->ev, err));
     EG_TRY(prepare_dir(st->dir, err));
     EG_TRY(eg_study_data_open(&st->data, data_dir, &st->plan.runs[0].o, st->ev, err));
+    for (size_t i = 0; i < st->plan.n_runs; i++)
+        EG_TRY(eg_study_settings_fit(&st->plan.runs[i], st->data.ds, st->ev, err));
     st->runs = eg_calloc(st->plan.n_runs, sizeof *st->runs);
     if (!st->runs) return no_memory(err);
     for (size_t i = 0; i < st->plan.n_runs; i++) EG_TRY(do_run(st, i, err));

@@ -9,8 +9,8 @@ static eg_status finish_doc(eg_doc **out, json_t *summary, eg_error *err) {
     return EG_OK;
 }
 
-static eg_status run_new(json_t **summary, const char *dir, const eg_settings *s,
-                         const eg_options *o, const eg_events *ev, eg_error *err) {
+static eg_status run_new(json_t **summary, const char *dir, eg_settings *s, const eg_options *o,
+                         const eg_events *ev, eg_error *err) {
     eg_data_stage data;
     char *run_dir = o->out && *o->out
                         ? eg_strdup(o->out)
@@ -23,7 +23,8 @@ static eg_status run_new(json_t **summary, const char *dir, const eg_settings *s
         status = eg_study_dir_prepare(run_dir, false, err);
     if (status == EG_OK) status = eg_study_data_open(&data, dir, &s->o, ev, err);
     if (status == EG_OK) {
-        status = eg_study_dir_prepare(run_dir, o->overwrite, err);
+        status = eg_study_settings_fit(s, data.ds, ev, err);
+        if (status == EG_OK) status = eg_study_dir_prepare(run_dir, o->overwrite, err);
         eg_run run = {.s = s, .data = &data, .dir = run_dir, .ev = ev};
         if (status == EG_OK) status = eg_study_run_execute(summary, &run, err);
         eg_study_data_free(&data);

@@ -76,6 +76,7 @@ static void lists_bad_files(void **state) {
         assert_true(strlen(reason) > 5);
         assert_null(strstr(reason, tree_root)); // the path stands beside it
     }
+    assert_true(ds->width == 20 && ds->height == 10); // all the sound ones
     eg_dataset_drop(ds, bad);
     assert_int_equal(ds->n_samples, N_GOOD);
     json_decref(bad);
@@ -89,8 +90,30 @@ static void lists_bad_files(void **state) {
     eg_dataset_free(ds);
 }
 
+/* One image of another size, and there is no common size. */
+static void sizes_differ(void **state) {
+    (void)state;
+    eg_image image = pattern_image(10, 20, 1, 1);
+    eg_buffer png = {0};
+    assert_int_equal(eg_png_encode(&png, &image, NULL), EG_OK);
+    tree_write("B/upright.png", png.data, png.size);
+    eg_buffer_free(&png);
+    eg_image_free(&image);
+    eg_dataset *ds = NULL;
+    uint32_t *indices = NULL;
+    size_t n = 0;
+    json_t *bad = NULL;
+    assert_int_equal(eg_dataset_open(&ds, tree_root, NULL, NULL), EG_OK);
+    assert_int_equal(eg_dataset_indices(&indices, &n, ds, EG_SPLIT_ALL, NULL), EG_OK);
+    assert_int_equal(eg_dataset_check(&bad, ds, indices, n, NULL, NULL), EG_OK);
+    assert_true(ds->width == 0 && ds->height == 0);
+    json_decref(bad);
+    eg_free(indices);
+    eg_dataset_free(ds);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(lists_bad_files, begin, end)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(lists_bad_files, begin, end),
+                                       cmocka_unit_test_setup_teardown(sizes_differ, begin, end)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,6 +90,39 @@ static void refusals(void **state) {
     refused(&o, "small_cnn", "scratch", EG_ERR_UNSUPPORTED, "f32");
 }
 
+/* auto: images of exactly the network's size stay as they are, others get the weights' preset; a
+ * word the user gave is never changed. */
+static void auto_preprocessing(void **state) {
+    (void)state;
+    static const struct {
+        const char *given;
+        int width, height;
+        const char *expected;
+        eg_fit fit;
+        int resize;
+    } CASES[] = {
+        {"auto", 224, 224, "squash", EG_FIT_SQUASH, 224},
+        {"auto", 224, 225, "weights", EG_FIT_CROP, 256},
+        {"auto", 0, 0, "weights", EG_FIT_CROP, 256},
+        {"weights", 224, 224, "weights", EG_FIT_CROP, 256},
+        {"crop", 224, 224, "crop", EG_FIT_CROP, 224},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        eg_options o;
+        eg_options_init(&o);
+        o.weights = WEIGHTS;
+        o.preprocessing = CASES[i].given;
+        eg_settings s = resolve(&o, "efficientnet_b0", "finetune");
+        eg_dataset ds = {.width = CASES[i].width, .height = CASES[i].height};
+        assert_int_equal(eg_study_settings_fit(&s, &ds, NULL, NULL), EG_OK);
+        assert_string_equal(s.o.preprocessing, CASES[i].expected);
+        assert_int_equal(s.preprocess.fit, CASES[i].fit);
+        assert_int_equal(s.preprocess.resize, CASES[i].resize);
+        assert_int_equal(s.preprocess.crop, 224);
+        eg_study_settings_free(&s);
+    }
+}
+
 static void config_round_trip(void **state) {
     (void)state;
     eg_options o;
@@ -147,9 +180,9 @@ static void presets(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(auto_values), cmocka_unit_test(frozen_with_moving_statistics),
-        cmocka_unit_test(refusals),    cmocka_unit_test(config_round_trip),
-        cmocka_unit_test(presets),
+        cmocka_unit_test(auto_values),       cmocka_unit_test(frozen_with_moving_statistics),
+        cmocka_unit_test(refusals),          cmocka_unit_test(auto_preprocessing),
+        cmocka_unit_test(config_round_trip), cmocka_unit_test(presets),
     };
     return cmocka_run_group_tests(tests, make_weights, NULL);
 }
