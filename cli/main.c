@@ -10,6 +10,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+enum { FOLDER_BYTES = 4096 };
+
 static eg_status (*const run[EG_COMMAND_COUNT])(eg_cli *cli, eg_error *err) = {
 #define COMMAND_FUNCTION(id, name, args, help) eg_cli_cmd_##id,
     EG_COMMAND_LIST(COMMAND_FUNCTION)
@@ -83,6 +85,32 @@ static eg_status run_help(const eg_cli *cli, eg_error *err) {
     return stdout_check(err);
 }
 
+/* `name` of the environment joined with `tail` into `out`; false when it is not set, empty or too
+ * long. */
+static bool folder_of(char out[FOLDER_BYTES], const char *name, const char *tail) {
+    const char *value = getenv(name);
+    if (!value || !*value) return false;
+    int n = snprintf(out, FOLDER_BYTES, "%s%s", value, tail);
+    return n > 0 && n < FOLDER_BYTES;
+}
+
+/* The environment's share of the options: where weights lie (PyTorch's rule for its own folder),
+ * the mirror, the trusted certificates. What the command line says goes first. */
+static void take_environment(eg_options *o) {
+    static char torch[FOLDER_BYTES], cache[FOLDER_BYTES];
+    if (!o->torch_cache && (folder_of(torch, "TORCH_HOME", "/hub/checkpoints") ||
+                            folder_of(torch, "XDG_CACHE_HOME", "/torch/hub/checkpoints") ||
+                            folder_of(torch, "HOME", "/.cache/torch/hub/checkpoints")))
+        o->torch_cache = torch;
+    if (!o->cache && (folder_of(cache, "ENGRAFT_CACHE", "") ||
+                      folder_of(cache, "XDG_CACHE_HOME", "/engraft/weights") ||
+                      folder_of(cache, "HOME", "/.cache/engraft/weights")))
+        o->cache = cache;
+    const char *mirror = getenv("ENGRAFT_MIRROR"), *trusted = getenv("SSL_CERT_FILE");
+    if (!o->url && mirror && *mirror) o->url = mirror;
+    if (!o->ca_file && trusted && *trusted) o->ca_file = trusted;
+}
+
 /* What holds for every command, then the command itself. */
 static eg_status run_command(eg_cli *cli, eg_error *err) {
     const eg_options *o = &cli->line.options;
@@ -95,6 +123,7 @@ static eg_status run_command(eg_cli *cli, eg_error *err) {
         snprintf(err->text, sizeof err->text, "--dtype bf16: bf16 is not built yet; use f32");
         return EG_ERR_UNSUPPORTED;
     }
+    take_environment(&cli->line.options);
     eg_threads_set((int)o->threads);
     if (o->verbose) eg_cli_help_values(stderr, cli->line.command, o);
     return run[cli->line.command](cli, err);

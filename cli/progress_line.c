@@ -52,6 +52,18 @@ static void add_position(line_text *line, const eg_progress *p) {
     if (p->n_epochs > 0) add(line, " epoch %lld/%lld", (long long)p->epoch, (long long)p->n_epochs);
 }
 
+/* A download: the amounts in MB as file sizes are given, 10^6 bytes. */
+static void fetch_line(line_text *line, const eg_progress *p) {
+    add(line, "%s  %.1f", p->stage ? p->stage : "", 1e-6 * (double)p->step);
+    if (p->n_steps > 0)
+        add(line, "/%.1f MB %3d%%", 1e-6 * (double)p->n_steps,
+            (int)(100.0 * (double)p->step / (double)p->n_steps));
+    else
+        add(line, " MB");
+    if (p->bytes_per_second > 0) add(line, "  %.1f MB/s", 1e-6 * p->bytes_per_second);
+    if (p->eta_seconds > 0) add_duration(line, "ETA", p->eta_seconds);
+}
+
 /* The most wanted first: a narrow terminal cuts the end off. */
 static void step_line(line_text *line, const eg_progress *p) {
     add_position(line, p);
@@ -128,7 +140,9 @@ void eg_cli_progress_show(void *context, const eg_progress *p) {
     if (!progress->console && progress->last == 0) progress->last = t;
     if (t - progress->last < (progress->console ? DRAW_SECONDS : LOG_SECONDS)) return;
     progress->last = t;
-    if (iteration)
+    if (p->kind == EG_PROGRESS_FETCH)
+        fetch_line(&line, p);
+    else if (iteration)
         epoch_line(&line, p);
     else
         step_line(&line, p);

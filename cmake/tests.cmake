@@ -65,9 +65,14 @@ endif()
 # not tests: figures beside PyTorch (bench/run), and the dump that scripts/check_parity_live.py compares
 add_executable(bench_net EXCLUDE_FROM_ALL bench/bench_net.c)
 target_link_libraries(bench_net PRIVATE engraft_flags room_net)
+add_executable(bench_load EXCLUDE_FROM_ALL bench/bench_load.c)
+target_link_libraries(bench_load PRIVATE engraft_flags room_codec)
 add_executable(parity_dump tests/golden/dump_gradients.c)
 target_include_directories(parity_dump PRIVATE ${CMAKE_SOURCE_DIR}/tests)
 target_link_libraries(parity_dump PRIVATE engraft_flags room_net)
+# the same for the whole zoo: scripts/check_zoo.py
+add_executable(zoo_dump tests/golden/dump_network.c)
+target_link_libraries(zoo_dump PRIVATE engraft_flags room_net)
 if(NOT ENGRAFT_TEST_PREFIX)
   find_package(Python3 COMPONENTS Interpreter)
   if(Python3_FOUND)
@@ -75,5 +80,11 @@ if(NOT ENGRAFT_TEST_PREFIX)
       $<TARGET_FILE:parity_dump> resnet18 efficientnet_b0)
     # 77: this Python has no PyTorch
     set_tests_properties(parity_live PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900 LABELS "parity")
+    # one small network of each kind of graph; all families: run the script by hand without --models
+    if(TARGET engraft)
+      add_test(NAME export_live COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/scripts/check_export.py
+        --models squeezenet1_1,shufflenet_v2_x0_5,efficientnet_b0 $<TARGET_FILE:engraft> $<TARGET_FILE:zoo_dump>)
+      set_tests_properties(export_live PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900 LABELS "parity")
+    endif()
   endif()
 endif()

@@ -3,9 +3,10 @@
  * Sections follow the user's order: status and errors, options, progress, documents, the zoo (Task A), training
  * (Tasks B, C), evaluation and prediction, the whole study (A to E), reports, files, versions.
  *
- * The library never exits, never prints, never reads the environment and never touches the network. Every function
- * that can fail returns eg_status and writes nothing to its outputs on failure. Objects are made by *_new/_open or by
- * an eg_status function with an `eg_doc **out`, and released by the matching *_free (NULL allowed).            */
+ * The library never exits, never prints, never reads the environment, and touches the network in eg_pull only (proxies
+ * are libcurl's: https_proxy, no_proxy). Every function that can fail returns eg_status and writes nothing to its
+ * outputs on failure. Objects are made by *_new/_open or by an eg_status function with an `eg_doc **out`, and released
+ * by the matching *_free (NULL allowed).                                                                          */
 #ifndef ENGRAFT_H
 #define ENGRAFT_H
 
@@ -59,12 +60,14 @@ const char *eg_status_text(eg_status status);
 /* Commands as bits, so that an option can name the commands that take it. X(id, name, arguments, what it does) */
 #define EG_COMMAND_LIST(X)                                                                         \
     X(MODELS, "models", "[NAME]", "list the networks: parameters, multiply-adds, accuracy, time")  \
+    X(PULL, "pull", "MODEL...", "get pretrained weights into the cache, checked by SHA-256")       \
     X(TRAIN, "train", "DIR", "fine-tune, train a head on frozen features, or train from scratch")  \
     X(EVAL, "eval", "RUN DIR", "score a run on the test images of DIR, with intervals")            \
     X(PREDICT, "predict", "RUN IMAGE...", "class probabilities of images")                         \
     X(FEATURES, "features", "DIR", "pooled features of every image into an .npz")                  \
     X(STUDY, "study", "DIR", "the whole assignment, tasks A to E, into one report")                \
     X(REPORT, "report", "STUDY", "write the HTML report of a study again")                         \
+    X(EXPORT, "export", "RUN|FILE", "write a network as .pth, safetensors or ONNX")                \
     X(INSPECT, "inspect", "FILE",                                                                  \
       "what is in a weights file, an image or a run; executes nothing")                            \
     X(VERSION, "version", "", "versions, processor and kernels in use")
@@ -114,9 +117,10 @@ typedef struct {
     const char *mode;    /* finetune | frozen | scratch */
     const char *modes;   /* "finetune,frozen" (study) */
     const char *weights; /* FILE, or MODEL=FILE; several joined with '\n' by the parser */
-    const char *bn;      /* auto | frozen | stats | train */
-    const char *dtype;   /* auto | f32 | bf16 */
-    double dropout;      /* rate before the last layer; negative = the network's own */
+    const char *cache, *torch_cache; /* folders of weights files; NULL = none is looked at */
+    const char *bn;                  /* auto | frozen | stats | train */
+    const char *dtype;               /* auto | f32 | bf16 */
+    double dropout;                  /* rate before the last layer; negative = the network's own */
     /* recipe */
     int64_t epochs;
     int64_t batch_size;
@@ -145,10 +149,18 @@ typedef struct {
     bool overwrite;     /* allow an existing run directory to be replaced */
     const char *resume; /* run directory to continue, or NULL */
     /* models, inspect, version, report, predict, eval */
-    bool measure, verify, kernels;
-    const char *sort;  /* column of the models table */
-    const char *lang;  /* en | zh-TW */
-    const char *split; /* eval: test | val | train */
+    bool measure, recommend, transferability, verify, kernels, all;
+    const char *sort, *family, *data;     /* models: [-]COLUMN; families; class folders */
+    double budget_minutes, budget_memory; /* models --recommend: a network; GB, 0 = what is free */
+    const char *lang;                     /* en | zh-TW */
+    const char *split;                    /* eval: test | val | train */
+    /* export */
+    const char *format;               /* pth | safetensors | onnx; NULL: by the end of `out` */
+    bool keep_bn, with_preprocessing; /* ONNX only */
+    /* pull */
+    const char *url, *ca_file; /* mirror: base address, or the file's; trusted certificates (PEM) */
+    int64_t timeout, retries;  /* seconds without a byte; new connections that bring nothing */
+    bool dry_run;
     /* output */
     bool json, quiet, verbose;
 } eg_options;
@@ -173,7 +185,8 @@ typedef enum {
     EG_PROGRESS_NOTE,
     EG_PROGRESS_STEP,
     EG_PROGRESS_EPOCH,
-    EG_PROGRESS_SCAN
+    EG_PROGRESS_SCAN,
+    EG_PROGRESS_FETCH
 } eg_progress_kind;
 
 typedef struct {
@@ -181,11 +194,11 @@ typedef struct {
     const char *stage;       /* "train", "validate", "features", "test", "decode" ... */
     const char *text;        /* NOTE: a line for the log, else NULL */
     int64_t epoch, n_epochs; /* 1-based */
-    int64_t step, n_steps;   /* 1-based; images for SCAN */
+    int64_t step, n_steps;   /* 1-based; images for SCAN, bytes for FETCH (n_steps 0: not known) */
     double loss, mean_loss;  /* STEP: now and mean of the epoch; EPOCH: of train */
     double accuracy;         /* EPOCH: of train */
     double val_loss, val_accuracy, val_auc; /* EPOCH; NaN when undefined */
-    double images_per_second, lr;
+    double images_per_second, bytes_per_second, lr;
     double data_wait_seconds; /* time the compute waited for images, this epoch */
     double eta_seconds;       /* for the whole stage */
 } eg_progress;
@@ -219,6 +232,11 @@ void eg_text_free(char *text);
  * (NULL = all). With o->measure also {measured_ms_per_image, measured_train_images_per_second, peak_bytes}. */
 eg_status eg_models(eg_doc **out, const char *name, const eg_options *o, const eg_events *ev,
                     eg_error *err);
+/* Get the weights files of models (or of addresses whose file name ends in -SHA256DIGITS.pth) into o->cache, where
+ * they are not in o->torch_cache or o->cache already (kind "pull"). Wrong bytes never get a file's name; a broken
+ * download is continued by the next call. EG_ERR_MISMATCH: another file than expected; EG_ERR_IO: network, disk. */
+eg_status eg_pull(eg_doc **out, const char *const *names, size_t n, const eg_options *o,
+                  const eg_events *ev, eg_error *err);
 
 /* ---- 6. Training: Tasks B and C ---------------------------------------------------------------------------- */
 
@@ -261,6 +279,11 @@ eg_status eg_report_html(const char *path, const eg_doc *study, const char *lang
 /* What is in the file (kind "inspect"): weights container, pickle globals, tensors; image size; or a run. Executes
  * nothing. With o->verify every byte is read and every checksum compared.                                     */
 eg_status eg_inspect(eg_doc **out, const char *path, const eg_options *o, eg_error *err);
+
+/* Write the network of a run, of a checkpoint or of a plain weights file (o->model, or recognised by its tensors) to
+ * o->out (kind "export"): for PyTorch, timm, ONNX Runtime. Metadata of safetensors and ONNX hold classes,
+ * preprocessing and threshold; a .pth has no place for them. EG_ERR_UNSUPPORTED: no ONNX form of an operator.   */
+eg_status eg_export(eg_doc **out, const char *source, const eg_options *o, eg_error *err);
 
 /* ---- 11. Versions and the processor ------------------------------------------------------------------------ */
 

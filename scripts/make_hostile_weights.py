@@ -9,11 +9,13 @@ Run:  python scripts/make_hostile_weights.py     (rewrites the folder)
 """
 import io
 import os
+import re
 import struct
 import zipfile
 import zlib
 
-OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "data", "hostile")
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests")
+OUT = os.path.join(ROOT, "data", "hostile")
 FILES = {}
 
 # ---- pickle pieces -----------------------------------------------------------------------------------------
@@ -262,6 +264,15 @@ def tensors():
                                             + b"]](U\1w" + tensor() + b"ea\x85R."))
     add("y_tree_module.pth", zipped(PROTO + b"}" + text("module.w") + tensor() + b"s."))
     add("y_tree_nested.pth", zipped(PROTO + b"}" + text("epoch") + num(3) + b"s" + text("model") + GOOD[2:-1] + b"s."))
+    add("y_tree_net.pth", zipped(PROTO + b"}" + text("net") + GOOD[2:-1] + b"s" + text("lr") + b"G" + bytes(8) + b"s."))
+    add("y_tree_model_state_module.pth", zipped(PROTO + b"}" + text("model_state") + b"}" + text("module.w") + tensor() + b"ss."))
+    add("y_tree_deep.pth", zipped(PROTO + b"}" + text("checkpoint") + b"}" + text("ema") + GOOD[2:-1] + b"ss."))
+    momentum = b"}" + text("state") + b"}" + num(0) + b"}" + text("momentum_buffer") + tensor() + b"sss" + text("param_groups") + \
+        b"]}" + text("lr") + num(1) + b"s" + text("params") + b"]" + num(0) + b"asas"
+    add("y_tree_optimizer.pth", zipped(PROTO + b"}(" + text("optimizer") + momentum + text("model") + GOOD[2:-1] + text("epoch")
+                                       + num(3) + b"u."))
+    add("y_tree_mixed_values.pth", zipped(PROTO + b"}(" + text("w") + tensor() + text("epoch") + num(3) + text("optimizer")
+                                          + b"}" + text("state") + b"}" + num(0) + tensor() + b"ss" + b"u."))
     add("y_tree_same_dict_twice.pth", zipped(PROTO + b"}" + text("a") + GOOD[2:-1] + b"q\0s" + text("b") + b"h\0s."))
 
 
@@ -366,6 +377,155 @@ def legacy():
         add("n_legacy_%s.pth" % name, data)
 
 
+class TarMember:
+    """One header with every field open to lies, and its data; None means the honest value."""
+
+    def __init__(self, name, data, **lies):
+        self.name, self.data, self.type, self.size, self.sum = name.encode(), data, b"0", None, None
+        self.magic, self.prefix, self.pad = b"ustar\x0000", b"", True
+        self.__dict__.update(lies)
+
+    def bytes(self):
+        size = b"%011o" % len(self.data) if self.size is None else self.size
+        h = bytearray(512)
+        for at, field in ((0, self.name), (100, b"0000644"), (108, b"0000000"), (116, b"0000000"), (124, size),
+                          (136, b"13060052200"), (148, b" " * 8), (156, self.type), (257, self.magic), (345, self.prefix)):
+            h[at:at + len(field)] = field
+        h[148:156] = b"%06o\0 " % sum(h) if self.sum is None else self.sum
+        return bytes(h) + self.data + bytes(-len(self.data) % 512 if self.pad else 0)
+
+
+def tars():
+    """The container of 2017: honest members first, then one lie at a time."""
+    root, view, number = 94210000000064, 94210000009999, 94210000001234
+
+    def old(value):  # an integer as Python 2 wrote one of more than 32 bits
+        return b"I%d\n" % value
+
+    def system(little=b"\x88", version=1000):
+        sizes = b"}(" + text("short") + num(2) + text("int") + num(4) + text("long") + num(4) + b"u"
+        return PROTO + b"}(" + text("protocol_version") + num(version) + text("little_endian") + little + \
+            text("type_sizes") + sizes + b"u."
+
+    def stored(key=root, cls="FloatStorage", numel=4, data=DATA, location=text("cpu"), i=num):
+        return PROTO + tup(i(key), location, glob("torch", cls)) + STOP + struct.pack("<q", numel) + data
+
+    def listed(*views):
+        return PROTO + b"](" + b"".join(ints(v) for v in views) + b"e."
+
+    def count(n):
+        return PROTO + num(n) + STOP
+
+    def placed(key=number, at=root, size=(4,), stride=(1,), offset=0, cls="FloatTensor", ndim=None, i=num, module="torch"):
+        head = PROTO + tup(i(key), i(at) if at is not None else b"N", glob(module, cls)) + STOP
+        return head + struct.pack("<ii", len(size) if ndim is None else ndim, 99) + \
+            struct.pack("<%dq" % (len(size) + len(stride) + 1), *size, *stride, offset)
+
+    def obj(key=str(number), body=None):
+        return PROTO + EMPTY + text("w") + (text(key) + b"Q" if body is None else body) + b"s."
+
+    def honest(info=None, thing=None, tensors=None, storages=None):
+        return [TarMember("sys_info", info or system()), TarMember("pickle", thing or obj()),
+                TarMember("tensors", tensors or count(1) + placed()),
+                TarMember("storages", storages or count(1) + stored() + listed())]
+
+    def tar(ms, tail=bytes(1024)):
+        return b"".join(m.bytes() for m in ms) + tail
+
+    def with_member(i, **lies):
+        ms = honest()
+        ms[i].__dict__.update(lies)
+        return tar(ms)
+
+    def pax(record, type=b"x"):
+        return TarMember("././@PaxHeader", record, type=type)
+
+    good = honest()
+    big = num(number)[1:]  # LONG1 of 8 bytes without its opcode
+    for name, data in {
+        "plain": tar(good), "gnu": tar([TarMember(m.name.decode(), m.data, magic=b"ustar  \0") for m in good]),
+        "pax_time": tar([pax(b"20 mtime=1489000.25\n")] + good), "padded": tar(good, bytes(10240)),
+        "order": tar(good[::-1]), "type_nul": with_member(1, type=b"\0"),
+        "python2": tar(honest(thing=PROTO + glob("collections", "OrderedDict") + b"]](U\1wU" + bytes([len(str(number))])
+                              + str(number).encode() + b"Qea\x85R.", tensors=count(1) + placed(i=old),
+                              storages=count(1) + stored(i=old) + listed())),
+        "view": tar(honest(tensors=count(1) + placed(at=view, size=(2,)),
+                           storages=count(1) + stored() + listed((view, root, 1, 2)))),
+        "gpu": tar(honest(tensors=count(1) + placed(module="torch.cuda"),
+                          storages=count(1) + stored(location=text("cuda:0")) + listed())),
+        "scalar": tar(honest(tensors=count(1) + placed(size=(), stride=()))),
+        "nested": tar(honest(thing=PROTO + b"}" + text("state_dict") + obj()[2:-1] + b"s" + text("epoch") + num(3) + b"s.")),
+    }.items():
+        add("y_tar_%s.pth" % name, data)
+    call = glob("os", "system") + text("id") + b"\x85R"
+    for name, data in {
+        "call_pickle": tar(honest(thing=PROTO + call + STOP)), "call_value": tar(honest(thing=obj(body=call))),
+        "call_sys_info": tar(honest(info=PROTO + call + STOP)), "call_tensors": tar(honest(tensors=PROTO + call + STOP)),
+        "call_storages": tar(honest(storages=PROTO + call + STOP)),
+        "call_class": tar(honest(tensors=count(1) + placed(cls="load"))),
+        "call_location": tar(honest(storages=count(1) + stored(location=glob("posix", "system")) + listed())),
+        "call_views": tar(honest(storages=count(1) + stored() + PROTO + call + STOP)),
+        "hidden_pickle": tar(honest(thing=obj() + PROTO + call + STOP)),
+        "hidden_sys_info": tar(honest(info=system() + PROTO + call + STOP)),
+        "hidden_tensors": tar(honest(tensors=count(1) + placed() + b"x")),
+        "hidden_storages": tar(honest(storages=count(1) + stored() + listed() + b"x")),
+        "id_unknown": tar(honest(thing=obj("1234"))), "id_text": tar(honest(thing=obj("w"))),
+        "id_empty": tar(honest(thing=obj(""))), "id_overflow": tar(honest(thing=obj("9" * 30))),
+        "id_tuple": tar(honest(thing=obj(body=storage()))), "id_in_storages": tar(honest(storages=PROTO + text("1") + b"Q.")),
+        "id_storage": tar(honest(thing=obj(str(root)))), "big_endian": tar(honest(info=system(little=b"\x89"))),
+        "version": tar(honest(info=system(version=1001))), "protocol_3": tar(honest(thing=b"\x80\x03" + obj()[2:])),
+        "opcode": tar(honest(thing=PROTO + b"K\1" + b"2.")), "int_not_decimal": tar(honest(tensors=PROTO + b"I1x\n.")),
+        "int_overflow": tar(honest(tensors=PROTO + b"I99999999999999999999\n.")),
+        "count_negative": tar(honest(tensors=count(-1))), "count_more": tar(honest(tensors=count(2) + placed())),
+        "count_huge": tar(honest(tensors=count(2**40) + placed())), "count_text": tar(honest(tensors=PROTO + text("1") + STOP)),
+        "count_storages": tar(honest(storages=count(9) + stored() + listed())),
+        "tensor_twice": tar(honest(tensors=count(2) + placed() + placed())),
+        "storage_twice": tar(honest(storages=count(2) + stored() + stored() + listed())),
+        "tensor_no_storage": tar(honest(tensors=count(1) + placed(at=5))),
+        "tensor_none": tar(honest(tensors=count(1) + placed(at=None))),
+        "tensor_type": tar(honest(tensors=count(1) + placed(cls="DoubleTensor"))),
+        "tensor_beyond": tar(honest(tensors=count(1) + placed(size=(5,)))),
+        "tensor_offset": tar(honest(tensors=count(1) + placed(offset=1))),
+        "tensor_stride": tar(honest(tensors=count(1) + placed(stride=(2,)))),
+        "tensor_negative": tar(honest(tensors=count(1) + placed(size=(-4,)))),
+        "tensor_negative_stride": tar(honest(tensors=count(1) + placed(stride=(-1,), offset=3))),
+        "tensor_negative_offset": tar(honest(tensors=count(1) + placed(size=(1,), offset=-1))),
+        "tensor_overflow": tar(honest(tensors=count(1) + placed(size=(2**62, 4), stride=(0, 1)))),
+        "tensor_nine_dims": tar(honest(tensors=count(1) + placed(size=(1,) * 9, stride=(1,) * 9))),
+        "tensor_dims_negative": tar(honest(tensors=count(1) + placed(ndim=-1))),
+        "tensor_dims_cut": tar(honest(tensors=count(1) + placed(ndim=8))),
+        "tensor_expanded": tar(honest(tensors=count(1) + placed(size=(1000, 1000), stride=(0, 0)))),
+        "storage_longer": tar(honest(storages=count(1) + stored(numel=5))),
+        "storage_huge": tar(honest(storages=count(1) + stored(numel=2**61) + listed())),
+        "storage_negative": tar(honest(storages=count(1) + stored(numel=-1) + listed())),
+        "storage_class": tar(honest(storages=count(1) + stored(cls="FloatTensor") + listed())),
+        "view_beyond": tar(honest(storages=count(1) + stored() + listed((view, root, 3, 2)))),
+        "view_negative": tar(honest(storages=count(1) + stored() + listed((view, root, -1, 2)))),
+        "view_no_root": tar(honest(storages=count(1) + stored() + listed((view, 5, 0, 2)))),
+        "view_of_view": tar(honest(storages=count(1) + stored() + listed((view, root, 0, 2), (7, view, 0, 1)))),
+        "view_itself": tar(honest(storages=count(1) + stored() + listed((view, view, 0, 2)))),
+        "view_taken": tar(honest(storages=count(1) + stored() + listed((root, root, 0, 2)))),
+        "views_missing": tar(honest(storages=count(1) + stored())),
+        "views_dict": tar(honest(storages=count(1) + stored() + PROTO + b"}.")),
+        "sum": with_member(1, sum=b"000001\0 "), "sum_text": with_member(1, sum=b"xxxxxx\0 "),
+        "magic": with_member(1, magic=b"xstar\x0000"), "size_beyond": with_member(3, size=b"00077777777"),
+        "size_binary": with_member(1, size=b"\x80" + bytes(10) + b"\x40"), "size_text": with_member(1, size=b"9" * 11),
+        "size_empty": with_member(1, size=b"\0" * 11), "link": with_member(1, type=b"2"), "folder": with_member(1, type=b"5"),
+        "sparse": with_member(1, type=b"S"), "name_other": with_member(1, name=b"../pickle"),
+        "name_prefix": with_member(1, prefix=b"../.."), "name_escape": with_member(1, name=b"\x1b[2J"),
+        "twice": tar(good + [TarMember("pickle", obj())]), "missing_pickle": tar(good[:1] + good[2:]),
+        "missing_storages": tar(good[:3]), "extra": tar(good + [TarMember("readme", b"x")]),
+        "pax_path": tar([pax(b"17 path=storages\n")] + good), "pax_size": tar([pax(b"9 size=1\n")] + good),
+        "pax_global_size": tar([pax(b"9 size=1\n", b"g")] + good), "pax_length": tar([pax(b"99 mtime=1\n")] + good),
+        "pax_no_newline": tar([pax(b"11 mtime=12")] + good), "pax_large": tar([pax(b"9 " + b"x" * 70000)] + good),
+        "cut_header": tar(good)[:700], "cut_member": tar(good)[:-1600], "cut_end": tar(good, bytes(512)), "cut_no_end": tar(good, b""),
+        "trailing": tar(good, bytes(1024) + b"PK\3\4"), "second_archive": tar(good) + tar(good),
+        "zeros_first": bytes(512) + tar(good), "proto_cut": tar(honest(tensors=b"\x80\x02")),
+        "long_cut": tar(honest(tensors=PROTO + b"\x8a\x08" + big[1:4])),
+    }.items():
+        add("n_tar_%s.pth" % name, data)
+
+
 def tensors_safe():
     def st(header, data=DATA, length=None):
         h = header if isinstance(header, bytes) else header.encode()
@@ -410,35 +570,55 @@ def strangers():
         add("n_other_%s.pth" % name, data)
 
 
-def corpus():
+def behind_head(data):
+    """A legacy file without magic, protocol and system information, which fuzz_legacy.c puts in front itself."""
+    return data[data.index(PROTO, 23):]
+
+
+def seeds():
     """Seeds of the fuzz targets: what loads, a few of what does not, and the samples that PyTorch wrote."""
-    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests")
-    samples = os.path.join(root, "data", "weights")
-    seeds = {"weights": {}, "safetensors": {}, "pickle": {}}
+    samples = os.path.join(ROOT, "data", "weights")
+    found = {t: {} for t in ("weights", "zip", "legacy", "tar", "safetensors", "pickle")}
+    containers = {"safe": "safetensors", "legacy": "legacy", "tar": "tar"}
     for name, data in FILES.items():
-        if name.startswith("y_") and len(data) < 3000:
-            seeds["safetensors" if "_safe_" in name else "weights"][name] = data
+        if name.startswith("y_") and len(data) < 12000:
+            found[containers.get(name.split("_")[1], "zip")][name] = data
     for name in ("zip_parameter.pth", "legacy_parameter.pth", "legacy_nested.pth", "plain.safetensors"):
         with open(os.path.join(samples, name), "rb") as f:
-            seeds["safetensors" if name.endswith("safetensors") else "weights"][name] = f.read()
+            found["safetensors" if name.endswith("safetensors") else name.split("_")[0]][name] = f.read()
+    for container in ("zip", "legacy", "tar", "safetensors"):
+        name, data = min(found[container].items(), key=lambda item: len(item[1]))
+        found["weights"][name] = data
+    for name in ("n_other_html.pth", "n_other_lfs.pth", "n_other_preview.pth", "n_call_plain_protocol0.pth"):
+        found["weights"][name] = FILES[name]
+    for name, data in list(found["legacy"].items()):
+        found["legacy"][name + ".part"] = behind_head(data)
     for name in ("zip_nested.pth", "zip_parameter.pth", "zip_training.pth"):
         with zipfile.ZipFile(os.path.join(samples, name)) as z:
             inside = [m for m in z.namelist() if m.endswith("data.pkl")][0]
-            seeds["pickle"][name + ".pkl"] = b"\0" + z.read(inside)
+            found["pickle"][name + ".pkl"] = b"\0" + z.read(inside)
     for name in ("n_bomb_dup_paths.pth", "n_bomb_cycle.pth", "n_call_hooks.pth", "y_tensor_python2_dict.pth",
                  "y_tensor_strided.pth", "n_call_stack_global.pth"):
-        seeds["pickle"][name + ".pkl"] = b"\0" + zipfile.ZipFile(io.BytesIO(FILES[name])).read("a/data.pkl")
-    seeds["pickle"]["legacy_view.pkl"] = b"\1" + FILES["y_legacy_view.pth"][21:]
-    for target, files in seeds.items():
-        folder = os.path.join(root, "fuzz", "corpus", target)
+        found["pickle"][name + ".pkl"] = b"\0" + zipfile.ZipFile(io.BytesIO(FILES[name])).read("a/data.pkl")
+    found["pickle"]["legacy_view.pkl"] = b"\1" + behind_head(FILES["y_legacy_view.pth"])
+    return found
+
+
+def corpus():
+    """Rewrite what this script put into the corpora; what a fuzzer found (names of 40 hex digits) stays."""
+    for target, files in seeds().items():
+        folder = os.path.join(ROOT, "fuzz", "corpus", target)
         os.makedirs(folder, exist_ok=True)
+        for old in os.listdir(folder):
+            if not re.fullmatch("[0-9a-f]{40}", old):
+                os.remove(os.path.join(folder, old))
         for name, data in files.items():
             with open(os.path.join(folder, name), "wb") as f:
                 f.write(data)
 
 
 def main():
-    for part in (calls, opcodes, bombs, tensors, archives, legacy, tensors_safe, strangers):
+    for part in (calls, opcodes, bombs, tensors, archives, legacy, tars, tensors_safe, strangers):
         part()
     os.makedirs(OUT, exist_ok=True)
     for old in os.listdir(OUT):

@@ -291,8 +291,42 @@ def logistic():
     print("\n".join(table) + "\n};")
 
 
+# ---- LogME ---------------------------------------------------------------------------------------------------
+
+def log_evidence(f, y, alpha, beta):
+    """log N(y; 0, I / beta + F F' / alpha) by its definition: no SVD, no closed form of the authors."""
+    cov = np.eye(len(y)) / beta + f @ f.T / alpha
+    sign, logdet = np.linalg.slogdet(cov)
+    return -0.5 * (logdet + y @ np.linalg.solve(cov, y) + len(y) * math.log(2 * math.pi))
+
+
+def best_evidence(f, y):
+    from scipy.optimize import minimize
+    fits = [minimize(lambda p: -log_evidence(f, y, math.exp(p[0]), math.exp(p[1])), start, method="Nelder-Mead",
+                     options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 5000}) for start in ((0, 0), (2, 2), (4, 1))]
+    return -min(fit.fun for fit in fits) / len(y)
+
+
+def logme():
+    own = np.random.default_rng(20211)  # a stream of its own: sections before it keep their values
+    table = []
+    for name, n, d, k in [("tall", 60, 8, 3), ("wide", 24, 40, 2), ("deficient", 50, 10, 2), ("square", 30, 30, 4)]:
+        x = np.round(np.maximum(own.normal(0.3, 1, (n, d)), 0) * 32) / 32  # short to print, exact in float
+        if name == "deficient":
+            x[:, 7] = x[:, 2]
+            x[:, 9] = 0
+        y = np.argsort(np.argsort(x[:, :3] @ [1.0, -1.0, 0.5] + own.normal(0, 0.7, n))) * k // n
+        value = np.mean([best_evidence(x, (y == c).astype(float)) for c in range(k)])
+        array("float", f"golden_{name}_x", x.ravel(), lambda v: repr(float(v)) + "f")
+        integers(f"golden_{name}_y", y)
+        table.append(f'    {{"{name}", golden_{name}_x, golden_{name}_y, {n}, {d}, {k}, {number(value)}}},')
+    print("static const struct {\n    const char *name;\n    const float *x; /* (n, D) */\n    const int32_t *label;\n"
+          "    size_t n, D;\n    int n_classes;\n    double value;\n} golden_logme[] = {")
+    print("\n".join(table) + "\n};")
+
+
 SECTIONS = {"DISTRIBUTION": distributions, "INTERVAL": proportions, "ROC": roc, "METRICS": classification,
-            "PAIRED": tests, "LOGISTIC": logistic}
+            "PAIRED": tests, "LOGISTIC": logistic, "LOGME": logme}
 print("/* Expected values for tests/unit/test_*.c of src/stats. Written by scripts/make_stats_golden.py; do not edit.\n"
       " * Define GOLDEN_<SECTION> before including, so that a test sees only what it uses. */\n// clang-format off\n"
       "#include <math.h>\n#include <stddef.h>\n#include <stdint.h>")

@@ -127,6 +127,8 @@ typedef struct {
 } eg_part;
 eg_status eg_file_write_atomic(const char *path, const eg_part *parts, size_t n_parts,
                                eg_error *err);
+/* Give a file that is written and synced its name: rename over `to`, fsync of the folder. */
+eg_status eg_file_rename(const char *from, const char *to, eg_error *err);
 /* Append one line and flush (history.jsonl). */
 eg_status eg_file_append(const char *path, const char *text, eg_error *err);
 /* mkdir -p. */

@@ -198,16 +198,16 @@ static eg_status fill_temporary(replacement *r, const eg_part *parts, size_t n_p
 
 /* After the rename the new file is in place; without this the *name* could still be lost with the
  * power. */
-static eg_status sync_folder(const replacement *r, eg_error *err) {
+static eg_status sync_folder(const char *path, const char *folder, eg_error *err) {
     int code = 0;
-    int fd = open(r->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0) code = errno;
     if (fd >= 0) close(fd);
     /* a folder that may not be read, or a file system without folder sync: nothing more can be
      * done */
     if (code == 0 || code == EINVAL || code == EACCES) return EG_OK;
     char reason[128];
-    return eg_fail(err, EG_ERR_IO, "%s: written, but its folder could not be synced: %s", r->path,
+    return eg_fail(err, EG_ERR_IO, "%s: written, but its folder could not be synced: %s", path,
                    strerror_r(code, reason, sizeof reason));
 }
 
@@ -228,10 +228,24 @@ eg_status eg_file_write_atomic(const char *path, const eg_part *parts, size_t n_
         if (r.fd >= 0) close(r.fd);
         unlink(r.temporary);
     }
-    if (status == EG_OK) status = sync_folder(&r, err);
+    if (status == EG_OK) status = sync_folder(path, r.folder, err);
     eg_free(r.target);
     eg_free(r.folder);
     eg_free(r.temporary);
+    return status;
+}
+
+eg_status eg_file_rename(const char *from, const char *to, eg_error *err) {
+    char reason[128];
+    const char *slash = strrchr(to, '/');
+    char *folder = slash == NULL ? eg_strdup(".") : eg_strndup(to, (size_t)(slash - to) + 1);
+    if (folder == NULL) return eg_fail(err, EG_ERR_NO_MEMORY, "%s: no memory", to);
+    eg_status status = EG_OK;
+    if (rename(from, to) != 0)
+        status = eg_fail(err, EG_ERR_IO, "%s: cannot be renamed to %s: %s - it is kept as it is",
+                         from, to, strerror_r(errno, reason, sizeof reason));
+    if (status == EG_OK) status = sync_folder(to, folder, err);
+    eg_free(folder);
     return status;
 }
 

@@ -34,19 +34,24 @@ enum {
            ("auto", "weights", "squash", "crop"), LEARN | FEATURES, \
            "weights: resize and crop as trained; auto: that, or none when the size fits") \
     INT("img-size", 0, "imgsz,image-size", img_size, "0", 0, 4096, "pixels", \
-        LEARN | FEATURES | MODELS, \
+        LEARN | FEATURES | MODELS | EXPORT, \
         "side of the network's input; 0: that of the weights") \
     /* network */ \
-    TEXT("model", 'm', "arch", model, NULL, "NAME", TRAIN | FEATURES, \
+    TEXT("model", 'm', "arch", model, NULL, "NAME", TRAIN | FEATURES | EXPORT, \
          "the network (see engraft models)") \
-    TEXT("models", 0, NULL, models, NULL, "NAME,NAME", STUDY, \
-         "the networks to compare (see engraft models)") \
+    TEXT("models", 0, NULL, models, NULL, "NAME,NAME", STUDY | MODELS, \
+         "the networks (see engraft models, which also takes patterns: resnet*)") \
     CHOICE("mode", 0, NULL, mode, "finetune", ("finetune", "frozen", "scratch"), TRAIN, \
            "train every layer, only the last one, or start from random weights") \
     TEXT("modes", 0, NULL, modes, "finetune,frozen", "MODE,MODE", STUDY, \
          "how each network is trained") \
-    TEXT("weights", 'w', "pretrained", weights, NULL, "[MODEL=]FILE", LEARN | FEATURES, \
+    TEXT("weights", 'w', "pretrained", weights, NULL, "[MODEL=]FILE", LEARN | FEATURES | MODELS, \
          "pretrained weights, .pth or .safetensors; MODEL=FILE, repeated, with several models") \
+    TEXT("cache", 0, "cache-dir", cache, NULL, "DIR", PULL | LEARN | FEATURES | MODELS, \
+         "folder of pulled weights: $ENGRAFT_CACHE, else engraft/weights in $XDG_CACHE_HOME or " \
+         "~/.cache") \
+    TEXT("torch-cache", 0, NULL, torch_cache, NULL, "DIR", PULL | LEARN | FEATURES | MODELS, \
+         "PyTorch's folder, looked at first: hub/checkpoints in $TORCH_HOME or ~/.cache/torch") \
     CHOICE("bn", 0, NULL, bn, "auto", ("auto", "frozen", "stats", "train"), LEARN, \
            "batch norm: nothing moves, statistics move, all trains; auto: frozen mode frozen, " \
            "else train") \
@@ -55,7 +60,7 @@ enum {
     REAL("dropout", 0, "drop", dropout, "-1", -1, 0.95, NULL, LEARN, \
          "rate before the last layer; below 0: the network's own") \
     /* recipe */ \
-    INT("epochs", 'e', NULL, epochs, "5", 1, 100000, NULL, LEARN, \
+    INT("epochs", 'e', NULL, epochs, "5", 1, 100000, NULL, LEARN | MODELS, \
         "passes over the training images") \
     INT("batch-size", 'b', "batch", batch_size, "16", 1, 65536, "images", RUNS | MODELS, \
         "images a step") \
@@ -100,23 +105,51 @@ enum {
     INT("threads", 't', NULL, threads, "0", 0, 1024, NULL, RUNS | MODELS | VERSION, \
         "compute threads; 0: every processor allowed to the process") \
     INT("workers", 'j', NULL, workers, "0", 0, 256, NULL, RUNS, "decoding threads; 0: automatic") \
-    TEXT("out", 'o', "output,output-dir", out, NULL, "PATH", LEARN | FEATURES | REPORT, \
+    TEXT("out", 'o', "output,output-dir", out, NULL, "PATH", LEARN | FEATURES | REPORT | EXPORT, \
          "folder or file that is written") \
-    FLAG("overwrite", 0, "exist-ok,force", overwrite, LEARN | FEATURES, \
+    FLAG("overwrite", 0, "exist-ok,force", overwrite, LEARN | FEATURES | EXPORT, \
          "replace what is at --out") \
     TEXT("resume", 0, NULL, resume, NULL, "RUN", TRAIN, "run folder to continue") \
+    /* pull */ \
+    TEXT("url", 0, "mirror", url, NULL, "URL", PULL, \
+         "base address of a mirror, or the address of the file itself (also $ENGRAFT_MIRROR)") \
+    INT("timeout", 0, NULL, timeout, "30", 1, 3600, "seconds", PULL, \
+        "give a connection up that brings nothing for so long") \
+    INT("retries", 0, NULL, retries, "3", 0, 100, NULL, PULL, \
+        "new connections in a row that bring nothing; 0: stop at the first break") \
+    TEXT("ca-file", 0, "cacert", ca_file, NULL, "FILE", PULL, \
+         "certificates to trust, PEM (also $SSL_CERT_FILE)") \
+    FLAG("dry-run", 'n', NULL, dry_run, PULL, "say what is there and what would be fetched") \
     /* single commands */ \
     FLAG("measure", 0, NULL, measure, MODELS, "time each network on this machine") \
     FLAG("verify", 0, NULL, verify, INSPECT, "read every byte and compare every checksum") \
     FLAG("kernels", 0, NULL, kernels, VERSION, "list the kernels in use") \
-    CHOICE("sort", 0, NULL, sort, NULL, \
-           ("name", "parameters", "multiply_adds", "imagenet_top1", "measured_ms_per_image"), \
-           MODELS, \
-           "column that orders the table") \
+    TEXT("sort", 0, NULL, sort, NULL, "[-]COLUMN", MODELS, \
+         "column that orders the table: names from a, accuracy from the highest, costs from the " \
+         "lowest; -COLUMN the other way") \
+    TEXT("family", 0, NULL, family, NULL, "NAME,NAME", MODELS, "only networks of these families") \
+    FLAG("recommend", 0, NULL, recommend, MODELS, \
+         "measure a short list and choose two networks for the images of --data") \
+    TEXT("data", 0, "data-dir,data-path", data, NULL, "DIR", MODELS, \
+         "class folders whose number of images decides the time of --recommend") \
+    REAL("budget-minutes", 0, NULL, budget_minutes, "60", 0.001, 1e6, "minutes", MODELS, \
+         "time that one network may take, fine-tuning and features together") \
+    REAL("budget-memory", 0, NULL, budget_memory, "0", 0, 1e6, "GB", MODELS, \
+         "memory that a training step may take; 0: what is free on this machine") \
+    FLAG("transferability", 0, NULL, transferability, MODELS, \
+         "with --recommend: LogME of the networks whose weights are here, on the user's images") \
+    FLAG("all", 0, NULL, all, INSPECT, "list every tensor") \
     CHOICE("lang", 0, "language", lang, "en", ("en", "zh-TW"), STUDY | REPORT, \
            "language of the report") \
     CHOICE("split", 0, NULL, split, "test", ("test", "val", "train"), EVAL, \
            "images that are scored") \
+    /* export */ \
+    CHOICE("format", 0, NULL, format, NULL, ("pth", "safetensors", "onnx"), EXPORT, \
+           "kind of file that is written; default: by the end of --out's name") \
+    FLAG("keep-bn", 0, NULL, keep_bn, EXPORT, \
+         "ONNX: batch norms stay operators instead of going into the convolutions") \
+    FLAG("with-preprocessing", 0, NULL, with_preprocessing, EXPORT, \
+         "ONNX: take 8-bit RGB pixels (N,H,W,3) and scale and normalise them in the graph") \
     /* output */ \
     FLAG("json", 0, NULL, json, ALL, "print the result as JSON") \
     FLAG("quiet", 'q', NULL, quiet, ALL, "no progress and no notes") \

@@ -88,14 +88,14 @@ const eg_tensor *eg_state_dict_at(const eg_state_dict *sd, size_t i);
 const eg_tensor *eg_state_dict_find(const eg_state_dict *sd, const char *name); /* NULL: absent */
 const char *eg_state_dict_metadata(const eg_state_dict *sd,
                                    const char *key); /* safetensors __metadata__; NULL */
-const char *
-eg_state_dict_container(const eg_state_dict *sd); /* "torch zip", "torch legacy", "safetensors" */
+const char *eg_state_dict_container(
+    const eg_state_dict *sd); /* "torch zip", "torch legacy", "torch tar", "safetensors" */
 size_t eg_state_dict_n_globals(const eg_state_dict *sd); /* pickle globals seen, "module.name" */
 const char *eg_state_dict_global(const eg_state_dict *sd, size_t i);
 /* What was unwrapped on the way, for the log: "took 'state_dict' of {...}; stripped 'module.'"; NULL: nothing. */
 const char *eg_state_dict_note(const eg_state_dict *sd);
 
-/* Read any weights file (torch zip, torch legacy, safetensors), dispatched on content; CRCs of a zip are verified.
+/* Read any weights file (the four containers above), dispatched on content; CRCs of a zip are verified.
  * Nested dicts {'state_dict'|'model'|...: {...}} are unwrapped when exactly one fits, `module.` is stripped.
  * Errors: EG_ERR_INPUT with the byte offset ("pickle global os.system at byte 27 is not allowed: ..."), EG_ERR_LIMIT,
  * EG_ERR_NOT_FOUND, EG_ERR_IO; text begins with the path.                                                   */
@@ -114,6 +114,10 @@ typedef struct {
  * to 64 bytes, `__metadata__` in the order given plus "engraft.sha256" of the data bytes. Byte-reproducible.   */
 eg_status eg_safetensors_write(const char *path, const eg_tensor *tensors, size_t n,
                                const eg_text_pair *metadata, size_t n_metadata, eg_error *err);
+/* Crash-safe .pth in torch's zip container, which torch.load(weights_only=True) accepts: an OrderedDict of the tensors
+ * in the order given, each storage at a multiple of 64 bytes, with its CRC32. Byte-reproducible (no dates). The bytes
+ * are written from where they lie. EG_ERR_IO, EG_ERR_NO_MEMORY, EG_ERR_INTERNAL: a name twice or not UTF-8.     */
+eg_status eg_torch_zip_write(const char *path, const eg_tensor *tensors, size_t n, eg_error *err);
 /* Any floating or integer tensor to f32; false when the dtype has none (BOOL). `out` has one float an element. */
 bool eg_tensor_to_f32(float *out, const eg_tensor *t);
 size_t eg_tensor_count(const eg_tensor *t); /* number of elements; 1 for a scalar */

@@ -5,6 +5,7 @@
  * so that a small file cannot ask for much. The CRC of every member is compared. Arrays above 4 GiB
  * in all are refused, not written with zip64. Read first: npy.h, npy.c. */
 #include "codec/npy.h"
+#include "codec/zip_directory.h"
 #include <string.h>
 #include <zip.h>
 #include <zlib.h>
@@ -231,29 +232,19 @@ typedef struct {
     uint32_t crc, size, offset; /* size: .npy header and data */
 } npz_member;
 
-static void put_u16(eg_buffer *b, unsigned v) {
-    const uint8_t bytes[2] = {(uint8_t)v, (uint8_t)(v >> 8)};
-    eg_buffer_add(b, bytes, 2);
-}
-
-static void put_u32(eg_buffer *b, uint32_t v) {
-    put_u16(b, v & 0xFFFF);
-    put_u16(b, v >> 16);
-}
-
 /* The part that local header and central directory have in common: version needed to extra
  * length. */
 static void put_common(eg_buffer *b, const npz_member *m, size_t name_bytes) {
-    put_u16(b, 20);     /* version needed: 2.0 */
-    put_u16(b, 0x0800); /* names are UTF-8 */
-    put_u16(b, 0);      /* stored */
-    put_u16(b, 0);      /* time and date: 1980-01-01 00:00, the smallest valid one */
-    put_u16(b, 0x0021);
-    put_u32(b, m->crc);
-    put_u32(b, m->size);
-    put_u32(b, m->size);
-    put_u16(b, (unsigned)name_bytes);
-    put_u16(b, 0); /* no extra field */
+    eg_codec_put_u16(b, 20);     /* version needed: 2.0 */
+    eg_codec_put_u16(b, 0x0800); /* names are UTF-8 */
+    eg_codec_put_u16(b, 0);      /* stored */
+    eg_codec_put_u16(b, 0);      /* time and date: 1980-01-01 00:00, the smallest valid one */
+    eg_codec_put_u16(b, 0x0021);
+    eg_codec_put_u32(b, m->crc);
+    eg_codec_put_u32(b, m->size);
+    eg_codec_put_u32(b, m->size);
+    eg_codec_put_u16(b, (unsigned)name_bytes);
+    eg_codec_put_u16(b, 0); /* no extra field */
 }
 
 /* Sizes and CRC are known before the first byte is written: no data descriptors are needed. */
@@ -292,24 +283,24 @@ static void put_directory(eg_buffer *b, const npz_member *members, const eg_npy_
     for (size_t i = 0; i < n; i++) {
         size_t n_name = strlen(arrays[i].name);
         eg_buffer_add(b, "PK\1\2", 4);
-        put_u16(b, 3 << 8 | 20); /* made by: Unix, 2.0 */
+        eg_codec_put_u16(b, 3 << 8 | 20); /* made by: Unix, 2.0 */
         put_common(b, &members[i], n_name + 4);
-        put_u16(b, 0); /* comment, disk, internal attributes */
-        put_u16(b, 0);
-        put_u16(b, 0);
-        put_u32(b, 0600u << 16); /* as NumPy's own writer */
-        put_u32(b, members[i].offset);
+        eg_codec_put_u16(b, 0); /* comment, disk, internal attributes */
+        eg_codec_put_u16(b, 0);
+        eg_codec_put_u16(b, 0);
+        eg_codec_put_u32(b, 0600u << 16); /* as NumPy's own writer */
+        eg_codec_put_u32(b, members[i].offset);
         eg_buffer_add(b, arrays[i].name, n_name);
         eg_buffer_add(b, ".npy", 4);
     }
     uint32_t directory_bytes = (uint32_t)b->size;
     eg_buffer_add(b, "PK\5\6", 4);
-    put_u32(b, 0); /* this disk, disk of the directory */
-    put_u16(b, (unsigned)n);
-    put_u16(b, (unsigned)n);
-    put_u32(b, directory_bytes);
-    put_u32(b, (uint32_t)offset);
-    put_u16(b, 0); /* no comment */
+    eg_codec_put_u32(b, 0); /* this disk, disk of the directory */
+    eg_codec_put_u16(b, (unsigned)n);
+    eg_codec_put_u16(b, (unsigned)n);
+    eg_codec_put_u32(b, directory_bytes);
+    eg_codec_put_u32(b, (uint32_t)offset);
+    eg_codec_put_u16(b, 0); /* no comment */
 }
 
 static eg_status write_members(const char *path, npz_member *members, eg_part *parts,

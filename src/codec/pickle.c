@@ -1,4 +1,5 @@
-/* The pickle machine: 34 opcodes of protocol 2, a stack, a memo, and limits on everything.
+/* The pickle machine: 34 opcodes of protocol 2 (and INT of Python 2 in the tar container), a stack, a
+ * memo, and limits on everything.
  *
  * Builds values only; what a global may build is decided in pickle_global.c, which storages exist
  * in torch_zip.c and torch_legacy.c. Opcodes that torch.save does not write are refused by name
@@ -10,12 +11,19 @@
 #include <stdio.h>
 #include <string.h>
 
+typedef struct {
+    eg_pickle_value value;
+    uint32_t pickle; /* number of the pickle that wrote it; 0: none */
+} memo_slot;
+
 struct eg_pickle {
     eg_arena *arena;
     eg_pickle_value *stack; /* grows up to EG_PICKLE_MAX_STACK */
     size_t n_stack, stack_capacity;
-    eg_pickle_value *memo; /* kind MARK: slot not written */
+    memo_slot
+        *memo; /* never cleared: a file of a hundred thousand pickles would make that costly */
     size_t memo_capacity;
+    uint32_t n_pickles; /* read so far, with the current one */
     const char **globals;
     size_t n_globals, globals_capacity;
     const eg_pickle_storage **storages;
@@ -139,7 +147,7 @@ static eg_status memo_put(eg_pickle *p, uint32_t slot, eg_error *err) {
     if (slot >= EG_PICKLE_MAX_MEMO) return over_limit(p, err, "the memo is full");
     if (!grow((void **)&p->memo, &p->memo_capacity, (size_t)slot + 1, sizeof *p->memo))
         return refuse(p, err, EG_ERR_NO_MEMORY, "", "");
-    p->memo[slot] = *top; /* EG_PICKLE_MARK is 0: fresh slots count as not written */
+    p->memo[slot] = (memo_slot){*top, p->n_pickles};
     p->n_puts++;
     return EG_OK;
 }
@@ -147,11 +155,11 @@ static eg_status memo_put(eg_pickle *p, uint32_t slot, eg_error *err) {
 /* GET: values are shared, never copied, so a memo bomb costs its author more than us; the ratio is
  * a second line of defence and what the scanners look for. */
 static eg_status memo_get(eg_pickle *p, uint32_t slot, eg_error *err) {
-    if (slot >= p->memo_capacity || p->memo[slot].kind == EG_PICKLE_MARK)
+    if (slot >= p->memo_capacity || p->memo[slot].pickle != p->n_pickles)
         return refuse_op(p, err, "nothing was remembered under this number");
     if (++p->n_gets > 1000 && p->n_gets > EG_PICKLE_MAX_GET_RATIO * p->n_puts)
         return over_limit(p, err, "far more reads than writes of the memo: a memo bomb");
-    return push(p, p->memo[slot], err);
+    return push(p, p->memo[slot].value, err);
 }
 
 /* ---- containers ---- */
@@ -259,6 +267,19 @@ static eg_status push_real(eg_pickle *p, eg_error *err) {
     return push(p, v, err);
 }
 
+/* Decimal digits with a sign, as Python 2 wrote integers of more than 32 bits: addresses. */
+static bool parse_decimal(int64_t *out, const char *text, size_t n) {
+    bool negative = n > 0 && text[0] == '-';
+    int64_t value = 0;
+    for (size_t i = negative; i < n; i++)
+        if (text[i] < '0' || text[i] > '9' || __builtin_mul_overflow(value, 10, &value) ||
+            __builtin_sub_overflow(value, text[i] - '0', &value))
+            return false;
+    if (n == negative || (!negative && value == INT64_MIN)) return false;
+    *out = negative ? value : -value; /* counted downwards, where there is one number more */
+    return true;
+}
+
 /* SHORT_BINSTRING is Python 2's str, which in files of that time is ASCII; BINUNICODE is UTF-8.
  * Both become text, a view of the pickle: nothing is copied before a tensor gets its name. */
 static eg_status push_text(eg_pickle *p, uint32_t n, eg_error *err) {
@@ -292,6 +313,16 @@ static const char *take_line(eg_pickle *p, size_t *n) {
     *n = (size_t)(end - from);
     eg_cursor_skip(&p->in, *n + 1);
     return (const char *)from;
+}
+
+/* INT: a line of decimal digits. */
+static eg_status push_line_integer(eg_pickle *p, eg_error *err) {
+    size_t n;
+    int64_t value;
+    const char *line = take_line(p, &n);
+    if (line == NULL) return cut_off(p, err);
+    if (!parse_decimal(&value, line, n)) return refuse_op(p, err, "not a decimal integer");
+    return push_integer(p, value, err);
 }
 
 /* GLOBAL: two lines, module and name. The one place where a file asks for something by name, and
@@ -338,9 +369,26 @@ static eg_status build(eg_pickle *p, eg_error *err) {
     return EG_OK;
 }
 
+/* BINPERSID of the tar container: the text on top is the number of a tensor read before. */
+static eg_status persistent_number(eg_pickle *p, eg_error *err) {
+    const eg_pickle_value *id = peek(p, 0);
+    int64_t number;
+    eg_pickle_value found;
+    if (id == NULL || id->kind != EG_PICKLE_TEXT || p->source->lookup == NULL ||
+        !parse_decimal(&number, id->as.text, id->size))
+        return refuse_op(p, err,
+                         "the id is not a number - a whole model with its source? Save "
+                         "model.state_dict() instead");
+    if (!p->source->lookup(&found, p->source->context, number))
+        return refuse_op(p, err, "no tensor of the file has this number");
+    p->n_stack--;
+    return push(p, found, err);
+}
+
 /* BINPERSID: the tuple on top names a storage outside of the pickle. Where its bytes are is for the
  * container's reader to find; here only its claim is kept. */
 static eg_status persistent(eg_pickle *p, eg_error *err) {
+    if (p->source->tar) return persistent_number(p, err);
     const eg_pickle_value *id = peek(p, 0);
     if (id == NULL || id->kind != EG_PICKLE_TUPLE)
         return refuse_op(p, err, "the id is not a tuple");
@@ -392,7 +440,7 @@ static size_t number_bytes(uint8_t op) {
     }
 }
 
-/* One opcode. The default branch is the allow-list: what is not named above it does not exist. */
+/* One opcode. The cases are the allow-list: what is not named here does not exist. */
 static eg_status step(eg_pickle *p, uint8_t op, eg_error *err) {
     uint32_t n = 0;
     if (number_bytes(op) > 0 && !take_number(p, number_bytes(op), &n)) return cut_off(p, err);
@@ -453,11 +501,15 @@ static eg_status step(eg_pickle *p, uint8_t op, eg_error *err) {
         return build(p, err);
     case 'Q':
         return persistent(p, err);
+    case 'I':
+        if (p->source->tar) return push_line_integer(p, err);
+        break;
     default:
-        return refuse_op(p, err,
-                         "this opcode is not allowed: torch.save needs none of its kind "
-                         "for a state dict; nothing was executed");
+        break;
     }
+    return refuse_op(p, err,
+                     "this opcode is not allowed: torch.save needs none of its kind for a state "
+                     "dict; nothing was executed");
 }
 
 typedef struct {
@@ -501,7 +553,7 @@ eg_status eg_codec_pickle_read(eg_pickle *p, eg_pickle_value *root, size_t *end,
                                const eg_pickle_source *source, eg_error *err) {
     p->source = source;
     p->n_stack = 0;
-    if (p->memo_capacity > 0) memset(p->memo, 0, p->memo_capacity * sizeof *p->memo);
+    p->n_pickles++;
     size_t limit = source->size;
     if (limit - source->start > EG_PICKLE_MAX_BYTES) limit = source->start + EG_PICKLE_MAX_BYTES;
     p->in = (eg_cursor){.data = source->data, .size = limit, .pos = source->start};

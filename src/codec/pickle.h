@@ -92,6 +92,10 @@ typedef struct {
     int64_t file_offset; /* of data[0], for eg_error.offset */
     const char *where;   /* begins every message: "data.pkl", "pickle" */
     bool legacy;         /* persistent ids have the six parts of the legacy container */
+    bool tar;            /* persistent ids are numbers as text; INT of Python 2 is read */
+    /* tar only: what the number names; false: nothing. NULL where no id may stand. */
+    bool (*lookup)(eg_pickle_value *out, void *context, int64_t number);
+    void *context;
 } eg_pickle_source;
 
 eg_pickle *eg_codec_pickle_new(void); /* NULL: no memory */
@@ -121,6 +125,12 @@ eg_pickle_value eg_codec_pickle_global_value(const eg_pickle_global *global);
  * why. */
 eg_status eg_codec_pickle_call(eg_arena *arena, eg_pickle_value *out, const eg_pickle_value *fn,
                                const eg_pickle_items *args, const char **rule);
+/* True when `v` is the name of a class of storages, or of one of tensors (torch.FloatTensor, of the tar
+ * container); *out is the type of its elements. */
+bool eg_codec_pickle_storage_class(eg_dtype *out, const eg_pickle_value *v);
+bool eg_codec_pickle_tensor_class(eg_dtype *out, const eg_pickle_value *v);
+/* All counts are at least 0 and the last element lies inside the storage. */
+bool eg_codec_pickle_tensor_fits(const eg_pickle_tensor *t);
 /* Turn the tuple of a persistent id into a storage. */
 eg_status eg_codec_pickle_persistent(eg_arena *arena, eg_pickle_storage **out,
                                      const eg_pickle_items *id, bool legacy, const char **rule);

@@ -11,6 +11,7 @@
 typedef enum {
     MAKE_ORDERED_DICT,
     MAKE_STORAGE_CLASS, /* usable in a persistent id only */
+    MAKE_TENSOR_CLASS,  /* said of a tensor by the tar container; not callable */
     MAKE_SIZE,
     MAKE_OTHER,            /* torch.device(...) */
     MAKE_VALUE,            /* a dtype: a value, not callable */
@@ -25,11 +26,16 @@ typedef enum {
 struct eg_pickle_global {
     const char *name; /* module.name */
     maker make;
-    eg_dtype dtype; /* of a storage class */
+    eg_dtype dtype; /* of a class of storages or tensors */
 };
 
 #define DTYPE(name)                                                                                \
     { "torch." name, MAKE_VALUE, EG_DTYPE_COUNT }
+/* of the CPU and of the GPU; what was on a GPU is read like the rest */
+#define TENSORS(name, dtype)                                                                       \
+    {"torch." name, MAKE_TENSOR_CLASS, dtype}, {                                                   \
+        "torch.cuda." name, MAKE_TENSOR_CLASS, dtype                                               \
+    }
 static const eg_pickle_global table[] = {
     {"collections.OrderedDict", MAKE_ORDERED_DICT, EG_DTYPE_COUNT},
     {"torch._utils._rebuild_tensor_v2", MAKE_TENSOR_V2, EG_DTYPE_COUNT},
@@ -61,6 +67,14 @@ static const eg_pickle_global table[] = {
     DTYPE("int8"),
     DTYPE("uint8"),
     DTYPE("bool"),
+    TENSORS("FloatTensor", EG_DTYPE_F32),
+    TENSORS("DoubleTensor", EG_DTYPE_F64),
+    TENSORS("HalfTensor", EG_DTYPE_F16),
+    TENSORS("LongTensor", EG_DTYPE_I64),
+    TENSORS("IntTensor", EG_DTYPE_I32),
+    TENSORS("ShortTensor", EG_DTYPE_I16),
+    TENSORS("CharTensor", EG_DTYPE_I8),
+    TENSORS("ByteTensor", EG_DTYPE_U8),
 };
 
 /* A linear search: the table is short, and a file names each global once and then uses its memo. */
@@ -122,6 +136,21 @@ eg_status eg_codec_pickle_append(eg_arena *arena, eg_pickle_items *to, const eg_
     return EG_OK;
 }
 
+/* A name of the table that stands for a class of kind `make`. */
+static bool is_class(eg_dtype *out, const eg_pickle_value *v, maker make) {
+    if (v->kind != EG_PICKLE_GLOBAL || v->as.global->make != make) return false;
+    *out = v->as.global->dtype;
+    return true;
+}
+
+bool eg_codec_pickle_storage_class(eg_dtype *out, const eg_pickle_value *v) {
+    return is_class(out, v, MAKE_STORAGE_CLASS);
+}
+
+bool eg_codec_pickle_tensor_class(eg_dtype *out, const eg_pickle_value *v) {
+    return is_class(out, v, MAKE_TENSOR_CLASS);
+}
+
 /* ---- tensors ---- */
 
 /* A size, stride or offset: an integer that is not negative. */
@@ -140,13 +169,14 @@ static bool take_counts(int64_t *out, const eg_pickle_value *v, size_t *n) {
     return true;
 }
 
-/* The last element's index must lie inside the storage, and the number of elements must be a
- * number. */
-static bool fits_storage(const eg_pickle_tensor *t) {
+/* The number of elements must be a number too, also when a side of 0 makes it 0. */
+bool eg_codec_pickle_tensor_fits(const eg_pickle_tensor *t) {
     int64_t last = t->offset, count = 1;
     bool empty = false;
+    if (t->offset < 0) return false;
     for (int i = 0; i < t->n_dims; i++) {
         int64_t reach;
+        if (t->dims[i] < 0 || t->strides[i] < 0) return false;
         if (t->dims[i] == 0) {
             empty = true;
             continue;
@@ -176,7 +206,8 @@ static eg_status make_tensor(eg_arena *arena, eg_pickle_value *out, const eg_pic
         return no(rule, "size or stride is not a tuple of at most 8 counts");
     if (n_dims != n_strides) return no(rule, "size and stride have different lengths");
     t->n_dims = (int)n_dims;
-    if (!fits_storage(t)) return no(rule, "the tensor does not fit into its storage");
+    if (!eg_codec_pickle_tensor_fits(t))
+        return no(rule, "the tensor does not fit into its storage");
     *out = (eg_pickle_value){.kind = EG_PICKLE_TENSOR, .as.tensor = t};
     return EG_OK;
 }
@@ -292,6 +323,7 @@ eg_status eg_codec_pickle_call(eg_arena *arena, eg_pickle_value *out, const eg_p
     case MAKE_PARAMETER_DIRECT:
         return make_parameter(out, args, 1, 2, rule);
     case MAKE_STORAGE_CLASS:
+    case MAKE_TENSOR_CLASS:
     case MAKE_VALUE:
         break;
     }

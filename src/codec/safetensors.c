@@ -25,11 +25,23 @@ typedef struct {
     uint64_t begin, end; /* in the data */
 } entry;
 
-/* Header errors name the tensor: byte offsets into one line of JSON help nobody. */
-static eg_status refuse(eg_error *err, const char *name, const char *rule) {
+/* The header's text in the file, for messages. */
+typedef struct {
+    const uint8_t *text;
+    size_t n_bytes;
+} header_text;
+
+/* Names the tensor and where its key is in the file: its first mention in quotes. A key with escapes
+ * is not found so; then it is the header's own place. */
+static eg_status refuse(eg_error *err, const header_text *h, const char *name, const char *rule) {
     char shown[120];
-    return eg_fail(err, EG_ERR_INPUT, "safetensors header: '%s': %s",
-                   eg_codec_printable(shown, sizeof shown, name, strlen(name)), rule);
+    size_t at = 8, length = strlen(name);
+    for (size_t i = 0; i + length + 2 <= h->n_bytes && at == 8; i++)
+        if (h->text[i] == '"' && h->text[i + length + 1] == '"' &&
+            memcmp(h->text + i + 1, name, length) == 0)
+            at = 8 + i;
+    return eg_fail_at(err, EG_ERR_INPUT, (int64_t)at, "safetensors header: '%s' at byte %zu: %s",
+                      eg_codec_printable(shown, sizeof shown, name, length), at, rule);
 }
 
 /* jansson has refused numbers above 2^63 - 1 already. */
@@ -52,31 +64,32 @@ static bool find_dtype(eg_dtype *out, const json_t *value) {
 }
 
 /* {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]} and nothing else. */
-static eg_status read_entry(entry *e, const char *name, const json_t *value, eg_error *err) {
+static eg_status read_entry(entry *e, const header_text *h, const char *name, const json_t *value,
+                            eg_error *err) {
     const json_t *shape = json_object_get(value, "shape");
     const json_t *offsets = json_object_get(value, "data_offsets");
     *e = (entry){.name = name};
     if (!json_is_object(value) || json_object_size(value) != 3 || !json_is_array(shape) ||
         !json_is_array(offsets) || json_array_size(offsets) != 2)
-        return refuse(err, name, "expected exactly dtype, shape and data_offsets");
+        return refuse(err, h, name, "expected exactly dtype, shape and data_offsets");
     if (!find_dtype(&e->layout.dtype, json_object_get(value, "dtype")))
-        return refuse(err, name, "its dtype is not read here - convert it to F32");
+        return refuse(err, h, name, "its dtype is not read here - convert it to F32");
     if (json_array_size(shape) > EG_MAX_DIMS)
-        return refuse(err, name, "more than 8 dimensions are not read");
+        return refuse(err, h, name, "more than 8 dimensions are not read");
     size_t bytes = eg_dtype_bytes(e->layout.dtype);
     e->layout.n_dims = (int)json_array_size(shape);
     for (int i = 0; i < e->layout.n_dims; i++) {
         uint64_t dim;
         if (!take_u64(&dim, json_array_get(shape, (size_t)i)))
-            return refuse(err, name, "a side of its shape is not a count");
+            return refuse(err, h, name, "a side of its shape is not a count");
         e->layout.dims[i] = (int64_t)dim;
-        if (!eg_mul(&bytes, bytes, dim)) return refuse(err, name, "its shape overflows");
+        if (!eg_mul(&bytes, bytes, dim)) return refuse(err, h, name, "its shape overflows");
     }
     if (!take_u64(&e->begin, json_array_get(offsets, 0)) ||
         !take_u64(&e->end, json_array_get(offsets, 1)) || e->begin > e->end)
-        return refuse(err, name, "its data_offsets are not two counts in order");
+        return refuse(err, h, name, "its data_offsets are not two counts in order");
     if (e->end - e->begin != bytes)
-        return refuse(err, name, "its data_offsets do not have the size of its shape and dtype");
+        return refuse(err, h, name, "its data_offsets do not have the size of its shape and dtype");
     eg_codec_dense_strides(e->layout.strides, e->layout.dims, e->layout.n_dims);
     return EG_OK;
 }
@@ -89,7 +102,8 @@ static int compare_entries(const void *a, const void *b) {
 }
 
 /* The data is covered from its first byte to its last, without a hole and without an overlap. */
-static eg_status check_cover(const entry *entries, size_t n, size_t data_bytes, eg_error *err) {
+static eg_status check_cover(const entry *entries, size_t n, const header_text *h,
+                             size_t data_bytes, eg_error *err) {
     const entry **order = eg_malloc((n > 0 ? n : 1) * sizeof *order);
     if (order == NULL)
         return eg_fail(err, EG_ERR_NO_MEMORY, "safetensors: no memory for %zu tensors", n);
@@ -99,27 +113,28 @@ static eg_status check_cover(const entry *entries, size_t n, size_t data_bytes, 
     eg_status status = EG_OK;
     for (size_t i = 0; i < n && status == EG_OK; i++) {
         if (order[i]->begin != at)
-            status = refuse(err, order[i]->name,
+            status = refuse(err, h, order[i]->name,
                             "its data overlaps another tensor's, or follows a hole");
         at = order[i]->end;
     }
     if (status == EG_OK && at != data_bytes)
-        status = eg_fail(err, EG_ERR_INPUT,
-                         "safetensors: the tensors have %" PRIu64
-                         " bytes, the file %zu - it is cut off, "
-                         "or something was appended",
-                         at, data_bytes);
+        status = eg_fail_at(err, EG_ERR_INPUT, (int64_t)(8 + h->n_bytes),
+                            "safetensors: the tensors have %" PRIu64
+                            " bytes, the file %zu from byte %zu on - it is cut off, or something "
+                            "was appended",
+                            at, data_bytes, 8 + h->n_bytes);
     eg_free(order);
     return status;
 }
 
 /* Text to text only, as the format says; kept in the order of the file. */
-static eg_status read_metadata(eg_state_dict *sd, json_t *metadata, eg_error *err) {
+static eg_status read_metadata(eg_state_dict *sd, const header_text *h, json_t *metadata,
+                               eg_error *err) {
     const char *key;
     json_t *value;
-    if (!json_is_object(metadata)) return refuse(err, "__metadata__", "it is not an object");
+    if (!json_is_object(metadata)) return refuse(err, h, "__metadata__", "it is not an object");
     json_object_foreach(metadata, key, value) {
-        if (!json_is_string(value)) return refuse(err, "__metadata__", "a value is not text");
+        if (!json_is_string(value)) return refuse(err, h, "__metadata__", "a value is not text");
         EG_TRY(eg_codec_sd_add_metadata(sd, key, json_string_value(value), err));
     }
     return EG_OK;
@@ -127,20 +142,23 @@ static eg_status read_metadata(eg_state_dict *sd, json_t *metadata, eg_error *er
 
 /* Files of other programs have no such entry and pass. This guards against damage, not against
  * forgery. */
-static eg_status check_sha(const eg_state_dict *sd, const uint8_t *data, size_t n, eg_error *err) {
+static eg_status check_sha(const eg_state_dict *sd, const uint8_t *data, size_t n, size_t at,
+                           eg_error *err) {
     const char *wanted = eg_state_dict_metadata(sd, sha_key);
     char found[65], shown[80];
     if (wanted == NULL) return EG_OK;
     eg_sha256_hex(found, data, n);
     if (strcmp(found, wanted) == 0) return EG_OK;
-    return eg_fail(err, EG_ERR_INPUT,
-                   "safetensors: the data has SHA-256 %s, its header says %s: the file is damaged",
-                   found, eg_codec_printable(shown, sizeof shown, wanted, strlen(wanted)));
+    return eg_fail_at(
+        err, EG_ERR_INPUT, (int64_t)at,
+        "safetensors: the data from byte %zu on has SHA-256 %.16s..., its header says "
+        "%.16s...: the file is damaged",
+        at, found, eg_codec_printable(shown, sizeof shown, wanted, strlen(wanted)));
 }
 
 /* All entries are checked, alone and together, before the first tensor is made. */
-static eg_status read_header(eg_state_dict *sd, json_t *header, const uint8_t *data, size_t n_bytes,
-                             eg_error *err) {
+static eg_status read_header(eg_state_dict *sd, const header_text *h, json_t *header,
+                             const uint8_t *data, size_t n_bytes, eg_error *err) {
     if (!json_is_object(header))
         return eg_fail(err, EG_ERR_INPUT, "safetensors header: not an object");
     size_t n = 0, n_keys = json_object_size(header);
@@ -152,13 +170,13 @@ static eg_status read_header(eg_state_dict *sd, json_t *header, const uint8_t *d
     eg_status status = EG_OK;
     json_object_foreach(header, key, value) {
         if (strcmp(key, "__metadata__") == 0)
-            status = read_metadata(sd, value, err);
+            status = read_metadata(sd, h, value, err);
         else
-            status = read_entry(&entries[n++], key, value, err);
+            status = read_entry(&entries[n++], h, key, value, err);
         if (status != EG_OK) break;
     }
-    if (status == EG_OK) status = check_cover(entries, n, n_bytes, err);
-    if (status == EG_OK) status = check_sha(sd, data, n_bytes, err);
+    if (status == EG_OK) status = check_cover(entries, n, h, n_bytes, err);
+    if (status == EG_OK) status = check_sha(sd, data, n_bytes, 8 + h->n_bytes, err);
     for (size_t i = 0; i < n && status == EG_OK; i++) {
         entries[i].layout.bytes = data + entries[i].begin;
         status =
@@ -182,13 +200,17 @@ eg_status eg_codec_safetensors_read(eg_state_dict *sd, const uint8_t *data, size
     const uint8_t *text = eg_cursor_take(&c, (size_t)n);
     if (text == NULL || n == 0)
         return eg_fail_at(err, EG_ERR_INPUT, 8,
-                          "safetensors: the header of %" PRIu64 " bytes is cut off", n);
+                          "safetensors: the header of %" PRIu64 " bytes at byte 8 is cut off", n);
     if (!eg_codec_utf8_valid(text, (size_t)n))
-        return eg_fail_at(err, EG_ERR_INPUT, 8, "safetensors: the header is not UTF-8");
+        return eg_fail_at(err, EG_ERR_INPUT, 8, "safetensors: the header at byte 8 is not UTF-8");
     json_t *header = NULL;
     eg_status status = eg_json_parse(&header, (const char *)text, (size_t)n, err);
-    if (status != EG_OK) return eg_error_in(err, status, "safetensors header");
-    status = read_header(sd, header, data + c.pos, size - c.pos, err);
+    if (status != EG_OK) {
+        if (err != NULL && err->offset >= 0) err->offset += 8; /* of the file, not of the header */
+        return eg_error_in(err, status, "safetensors header at byte 8");
+    }
+    status =
+        read_header(sd, &(header_text){text, (size_t)n}, header, data + c.pos, size - c.pos, err);
     json_decref(header);
     return status;
 }
@@ -261,24 +283,12 @@ static void add_header(eg_buffer *b, const eg_tensor *const *order, size_t n,
 
 /* What a caller gives must be writable: these are our own mistakes, named so that they are
  * found. */
-static eg_status check_input(const eg_tensor *const *order, size_t n, const eg_text_pair *metadata,
+static eg_status check_input(const eg_tensor *tensors, size_t n, const eg_text_pair *metadata,
                              size_t n_metadata, eg_error *err) {
-    for (size_t i = 0; i < n; i++) {
-        const eg_tensor *t = order[i];
-        if (t->n_dims < 0 || t->n_dims > EG_MAX_DIMS ||
-            t->n_bytes != eg_tensor_count(t) * eg_dtype_bytes(t->dtype))
-            return eg_fail(err, EG_ERR_INTERNAL, "tensor '%s': size does not fit its shape",
-                           t->name);
-        if (!eg_codec_utf8_valid(t->name, strlen(t->name)) ||
-            strcmp(t->name, "__metadata__") == 0 || t->name[0] == 0)
-            return eg_fail(err, EG_ERR_INTERNAL, "a tensor's name cannot be written");
-        for (size_t k = i + 1; k < n && eg_dtype_bytes(order[k]->dtype) == eg_dtype_bytes(t->dtype);
-             k++) {
-            if (strcmp(order[k]->name, t->name) != 0)
-                break; /* sorted: equal names are neighbours */
-            return eg_fail(err, EG_ERR_INTERNAL, "tensor '%s' is given twice", t->name);
-        }
-    }
+    EG_TRY(eg_codec_tensors_check(tensors, n, err));
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(tensors[i].name, "__metadata__") == 0)
+            return eg_fail(err, EG_ERR_INTERNAL, "no tensor may be called '__metadata__'");
     for (size_t i = 0; i < n_metadata; i++) {
         if (!eg_codec_utf8_valid(metadata[i].key, strlen(metadata[i].key)) ||
             !eg_codec_utf8_valid(metadata[i].value, strlen(metadata[i].value)))
@@ -330,7 +340,7 @@ eg_status eg_safetensors_write(const char *path, const eg_tensor *tensors, size_
     } else {
         for (size_t i = 0; i < n; i++) order[i] = &tensors[i];
         qsort(order, n, sizeof *order, compare_tensors);
-        status = check_input(order, n, metadata, n_metadata, err);
+        status = check_input(tensors, n, metadata, n_metadata, err);
         if (status == EG_OK) status = write_parts(path, parts, order, n, metadata, n_metadata, err);
     }
     eg_free(order);

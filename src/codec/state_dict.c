@@ -243,6 +243,29 @@ static int compare_names(const void *a, const void *b) {
     return strcmp((*x)->name, (*y)->name);
 }
 
+eg_status eg_codec_tensors_check(const eg_tensor *tensors, size_t n, eg_error *err) {
+    for (size_t i = 0; i < n; i++) {
+        const eg_tensor *t = &tensors[i];
+        if (t->name == NULL || t->name[0] == 0 || !eg_codec_utf8_valid(t->name, strlen(t->name)))
+            return eg_fail(err, EG_ERR_INTERNAL, "the name of tensor %zu cannot be written", i);
+        if ((unsigned)t->dtype >= EG_DTYPE_COUNT || t->n_dims < 0 || t->n_dims > EG_MAX_DIMS ||
+            t->n_bytes != eg_tensor_count(t) * eg_dtype_bytes(t->dtype))
+            return eg_fail(err, EG_ERR_INTERNAL, "tensor '%s': size does not fit its shape",
+                           t->name);
+    }
+    if (n < 2) return EG_OK;
+    const eg_tensor **order = eg_malloc(n * sizeof *order);
+    if (order == NULL) return no_memory(err, "tensor index", n * sizeof *order);
+    for (size_t i = 0; i < n; i++) order[i] = &tensors[i];
+    qsort(order, n, sizeof *order, compare_names);
+    eg_status status = EG_OK;
+    for (size_t i = 1; i < n && status == EG_OK; i++)
+        if (strcmp(order[i]->name, order[i - 1]->name) == 0)
+            status = eg_fail(err, EG_ERR_INTERNAL, "tensor '%s' is given twice", order[i]->name);
+    eg_free(order);
+    return status;
+}
+
 /* nn.DataParallel puts `module.` before every name; a prefix that only some names have is theirs to
  * keep. */
 static bool strip_module(eg_state_dict *sd) {

@@ -33,6 +33,9 @@ bool eg_codec_sd_note(eg_state_dict *sd, const char *format, ...) EG_PRINTF(2, 3
 /* After the last add: strips a `module.` that every name has, refuses names given twice, builds the
  * index, and gives the file back when no tensor points into it. */
 eg_status eg_codec_sd_seal(eg_state_dict *sd, eg_error *err);
+/* What a caller gives to a writer: sizes that fit the shapes, names that are UTF-8, not empty, and not
+ * given twice. EG_ERR_INTERNAL: our own mistake, named so that it is found. */
+eg_status eg_codec_tensors_check(const eg_tensor *tensors, size_t n, eg_error *err);
 /* Dense row-major strides of `dims`. */
 void eg_codec_dense_strides(int64_t *strides, const int64_t *dims, int n_dims);
 

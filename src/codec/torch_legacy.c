@@ -64,18 +64,22 @@ static bool has_size(const eg_pickle_value *sizes, const char *type, int64_t byt
 }
 
 /* Who wrote the file: byte order and type sizes must be ours. */
-static eg_status check_system(const eg_pickle_value *info, size_t offset, eg_error *err) {
+eg_status eg_codec_torch_check_system(const eg_pickle_value *info, int64_t version, size_t offset,
+                                      eg_error *err) {
     const eg_pickle_value *little = dict_get(info, "little_endian"),
                           *number = dict_get(info, "protocol_version"),
                           *sizes = dict_get(info, "type_sizes");
     if (little == NULL || little->kind != EG_PICKLE_BOOL || number == NULL ||
-        number->kind != EG_PICKLE_INT || number->as.integer != 1001)
+        number->kind != EG_PICKLE_INT || number->as.integer != version)
         return eg_fail_at(err, EG_ERR_INPUT, (int64_t)offset,
-                          "the system information of torch's legacy format is damaged, at byte %zu",
-                          offset);
+                          "the system information of torch's old format is damaged, at byte %zu: "
+                          "expected protocol %lld",
+                          offset, (long long)version);
     if (!little->as.boolean)
         return eg_fail_at(err, EG_ERR_INPUT, (int64_t)offset,
-                          "numbers are big endian - save the file on a little endian machine");
+                          "numbers are big endian, says the system information at byte %zu - save "
+                          "the file on a little endian machine",
+                          offset);
     if (!has_size(sizes, "short", 2) || !has_size(sizes, "int", 4) ||
         !(has_size(sizes, "long", 4) || has_size(sizes, "long", 8)))
         return eg_fail_at(err, EG_ERR_INPUT, (int64_t)offset,
@@ -183,7 +187,7 @@ static eg_status read_all(reader *r, eg_state_dict *sd, eg_error *err) {
     size_t system_at = at + sizeof protocol, object_at, keys_at;
     source.start = system_at;
     EG_TRY(eg_codec_pickle_read(r->pickle, &info, &object_at, &source, err));
-    EG_TRY(check_system(&info, system_at, err));
+    EG_TRY(eg_codec_torch_check_system(&info, 1001, system_at, err));
     source.start = object_at;
     EG_TRY(eg_codec_pickle_read(r->pickle, &root, &keys_at, &source, err));
     source.start = keys_at;

@@ -149,9 +149,11 @@ static eg_status add_tensor(eg_state_dict *sd, const eg_pickle_value *key,
     char shown[80];
     if (total > m->bytes_left) {
         eg_codec_printable(shown, sizeof shown, key->as.text, key->size);
-        return eg_fail(err, EG_ERR_LIMIT,
-                       "tensor '%s': the tensors together are more than 4 times the file's data",
-                       shown);
+        return eg_fail(
+            err, EG_ERR_LIMIT,
+            "tensor '%s': with it the tensors are more than 4 times the file's data (its "
+            "storage: byte %zu)",
+            shown, t->storage->position);
     }
     m->bytes_left -= total;
     const uint8_t *storage;

@@ -1,4 +1,4 @@
-/* From a pickled object to a state dict; shared by the two torch containers. Private to the codec
+/* From a pickled object to a state dict; shared by the three torch containers. Private to the codec
  * room. */
 #ifndef EG_CODEC_TORCH_TREE_H
 #define EG_CODEC_TORCH_TREE_H
@@ -18,11 +18,23 @@ eg_status eg_codec_torch_collect(eg_state_dict *sd, const eg_pickle *p, const eg
                                  eg_torch_resolve_fn resolve, void *context, size_t max_bytes,
                                  eg_error *err);
 
-/* torch_zip.c and torch_legacy.c: fill `sd` from the whole file `data`, which `sd` owns. */
+/* Byte order and type sizes in the dict that both old containers begin with; `version` is the
+ * protocol it must name, `offset` where it begins (torch_legacy.c). */
+eg_status eg_codec_torch_check_system(const eg_pickle_value *info, int64_t version, size_t offset,
+                                      eg_error *err);
+
+/* torch_zip.c, torch_legacy.c, torch_tar.c: fill `sd` from the whole file `data`, which `sd`
+ * owns. */
 eg_status eg_codec_torch_zip_read(eg_state_dict *sd, const uint8_t *data, size_t size,
                                   eg_error *err);
 eg_status eg_codec_torch_legacy_read(eg_state_dict *sd, const uint8_t *data, size_t size,
                                      eg_error *err);
+eg_status eg_codec_torch_tar_read(eg_state_dict *sd, const uint8_t *data, size_t size,
+                                  eg_error *err);
+/* Globals of all pickles of a tar container, readable or not, as far as its storages and tensors can
+ * be stepped over. An allowed name is given once for a row of equal ones. */
+eg_status eg_codec_torch_tar_scan(const uint8_t *data, size_t size, eg_pickle_scan_fn fn,
+                                  void *context, eg_error *err);
 /* safetensors.c */
 eg_status eg_codec_safetensors_read(eg_state_dict *sd, const uint8_t *data, size_t size,
                                     eg_error *err);

@@ -35,8 +35,10 @@ static const eg_zip_member *member(const reader *r, const char *name, size_t nam
 static eg_status check_folder(reader *r, eg_error *err) {
     const char *first = r->zip->members[0].name, *slash = strchr(first, '/');
     if (slash == NULL || slash == first)
-        return eg_fail(err, EG_ERR_INPUT,
-                       "a zip archive, but not torch's: its first member is in no folder");
+        return eg_fail_at(err, EG_ERR_INPUT, (int64_t)r->zip->members[0].header_offset,
+                          "a zip archive, but not torch's: its first member, at byte %zu, is in no "
+                          "folder",
+                          r->zip->members[0].header_offset);
     r->folder = first;
     r->folder_length = (size_t)(slash - first) + 1;
     r->full_name = eg_malloc(r->folder_length + MAX_NAME_BYTES + 1);
@@ -47,13 +49,15 @@ static eg_status check_folder(reader *r, eg_error *err) {
         char shown[120];
         if (strncmp(name, r->folder, r->folder_length) != 0)
             return eg_fail_at(err, EG_ERR_INPUT, (int64_t)r->zip->members[i].header_offset,
-                              "zip member '%s' is outside of the archive's one folder",
-                              eg_codec_printable(shown, sizeof shown, name, strlen(name)));
+                              "zip member '%s' at byte %zu is outside of the archive's one folder",
+                              eg_codec_printable(shown, sizeof shown, name, strlen(name)),
+                              r->zip->members[i].header_offset);
         const char *inside = name + r->folder_length;
         if (strcmp(inside, "constants.pkl") == 0 || strncmp(inside, "code/", 5) == 0)
-            return eg_fail(err, EG_ERR_INPUT,
-                           "a TorchScript archive, which holds code - save model.state_dict() with "
-                           "torch.save instead");
+            return eg_fail_at(err, EG_ERR_INPUT, (int64_t)r->zip->members[i].header_offset,
+                              "a TorchScript archive, which holds code (at byte %zu) - save "
+                              "model.state_dict() with torch.save instead",
+                              r->zip->members[i].header_offset);
     }
     return EG_OK;
 }
@@ -89,7 +93,8 @@ static eg_status check_version(reader *r, eg_error *err) {
         value = text[i] >= '0' && text[i] <= '9' ? value * 10 + text[i] - '0' : 1000;
     if (n == 0 || n > 2 || value < 1 || value > 10)
         return eg_fail_at(err, EG_ERR_INPUT, (int64_t)m->offset,
-                          "torch container of an unknown version, expected 1 to 10");
+                          "torch container of an unknown version at byte %zu, expected 1 to 10",
+                          m->offset);
     return EG_OK;
 }
 
@@ -102,7 +107,9 @@ static eg_status check_byte_order(reader *r, eg_error *err) {
     if (m->n_bytes != 6 || memcmp(text, "little", 6) != 0)
         return eg_fail_at(
             err, EG_ERR_INPUT, (int64_t)m->offset,
-            "numbers are not little endian - save the file on a little endian machine");
+            "numbers are not little endian, says byte %zu - save the file on a little endian "
+            "machine",
+            m->offset);
     return EG_OK;
 }
 
@@ -124,8 +131,9 @@ static eg_status resolve(const uint8_t **bytes, void *context, const eg_pickle_s
     size_t wanted = (size_t)s->root_numel * eg_dtype_bytes(s->dtype);
     if (m->n_bytes != wanted)
         return eg_fail_at(err, EG_ERR_INPUT, (int64_t)m->offset,
-                          "storage '%s' has %zu bytes, but data.pkl says %zu: %lld elements of %s",
-                          shown, m->n_bytes, wanted, (long long)s->root_numel,
+                          "storage '%s' at byte %zu has %zu bytes, but data.pkl says %zu: %lld "
+                          "elements of %s",
+                          shown, m->offset, m->n_bytes, wanted, (long long)s->root_numel,
                           eg_dtype_name(s->dtype));
     return unpack(bytes, r, m, err);
 }

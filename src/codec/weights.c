@@ -1,7 +1,7 @@
 /* Door of the weights readers: which format is it, and what to say when it is none.
  *
  * Formats are told by their first bytes, never by the file's name. The readers are torch_zip.c,
- * torch_legacy.c and safetensors.c; a state dict owns the file's bytes, so that most tensors are
+ * torch_legacy.c, torch_tar.c and safetensors.c; a state dict owns the file's bytes, so that most tensors are
  * never copied. */
 #include "codec/torch_tree.h"
 #include "codec/zip_directory.h"
@@ -11,7 +11,7 @@
 /* Far above any network of today, far below what makes sizes overflow. */
 static const size_t max_file_bytes = (size_t)1 << 38;
 
-typedef enum { FORMAT_NONE, FORMAT_ZIP, FORMAT_PICKLE, FORMAT_SAFETENSORS } format;
+typedef enum { FORMAT_NONE, FORMAT_ZIP, FORMAT_PICKLE, FORMAT_TAR, FORMAT_SAFETENSORS } format;
 
 static bool starts(const uint8_t *data, size_t size, const char *magic, size_t n) {
     return size >= n && memcmp(data, magic, n) == 0;
@@ -42,9 +42,15 @@ static bool is_safetensors(const uint8_t *data, size_t size) {
     return c.pos < size && data[c.pos] == '{';
 }
 
+/* The magic of POSIX's tar and of GNU's, behind the first member's name. */
+static bool is_tar(const uint8_t *data, size_t size) {
+    return size >= 262 && memcmp(data + 257, "ustar", 5) == 0;
+}
+
 /* The order is that of the strongest magic. */
 static format recognise(const uint8_t *data, size_t size) {
     if (starts(data, size, "PK\3\4", 4)) return FORMAT_ZIP;
+    if (is_tar(data, size)) return FORMAT_TAR;
     if (is_pickle(data, size)) return FORMAT_PICKLE;
     return is_safetensors(data, size) ? FORMAT_SAFETENSORS : FORMAT_NONE;
 }
@@ -56,8 +62,6 @@ static eg_status say_what_it_is(const uint8_t *data, size_t size, eg_error *err)
         text = "the file is empty - get it again";
     else if (starts(data, size, "PYTORCH1", 8))
         text = "PyTorch's preview container of 2018 is not supported - re-save with torch.save";
-    else if (size >= 262 && memcmp(data + 257, "ustar", 5) == 0)
-        text = "tar container of 2017 is not supported yet - re-save with torch.save";
     else if (starts(data, size, "\x89HDF", 4))
         text = "an HDF5 file (Keras?): expected PyTorch's .pth or safetensors";
     else if (starts(data, size, "version https://git-lfs", 23))
@@ -77,6 +81,9 @@ static eg_status read_into(eg_state_dict *sd, const uint8_t *data, size_t size, 
         break;
     case FORMAT_PICKLE:
         EG_TRY(eg_codec_torch_legacy_read(sd, data, size, err));
+        break;
+    case FORMAT_TAR:
+        EG_TRY(eg_codec_torch_tar_read(sd, data, size, err));
         break;
     case FORMAT_SAFETENSORS:
         EG_TRY(eg_codec_safetensors_read(sd, data, size, err));
@@ -190,6 +197,9 @@ static eg_status scan_bytes(collector *c, const char **container, const uint8_t 
         *container = "torch legacy";
         scan_stack(c, data, size);
         return EG_OK;
+    case FORMAT_TAR:
+        *container = "torch tar";
+        return eg_codec_torch_tar_scan(data, size, collect, c, err);
     case FORMAT_SAFETENSORS:
         *container = "safetensors";
         return EG_OK; /* has none */

@@ -5,6 +5,22 @@
 
 #include "codec/codec.h"
 
+/* Little-endian numbers of the headers that the writers of zip archives build. */
+static inline void eg_codec_put_u16(eg_buffer *b, unsigned v) {
+    const uint8_t bytes[2] = {(uint8_t)v, (uint8_t)(v >> 8)};
+    eg_buffer_add(b, bytes, 2);
+}
+static inline void eg_codec_put_u32(eg_buffer *b, uint32_t v) {
+    eg_codec_put_u16(b, v & 0xFFFF);
+    eg_codec_put_u16(b, v >> 16);
+}
+static inline void eg_codec_put_u64(eg_buffer *b, uint64_t v) {
+    eg_codec_put_u32(b, (uint32_t)v);
+    eg_codec_put_u32(b, (uint32_t)(v >> 32));
+}
+/* CRC32 of zip (polynomial 0xEDB88320); 0 for no bytes. Thread-safe (zip_member.c). */
+uint32_t eg_codec_crc32(const void *data, size_t n);
+
 #define EG_ZIP_MAX_MEMBERS 100000
 
 typedef struct {

@@ -1,7 +1,7 @@
 /* Door of the compute room: kernels on plain float arrays. Dense convolutions and matrix products (oneDNN, or a plain-C
  * fallback with the same numbers), and our own vector kernels behind one table. Knows no network and allocates nothing
  * while it runs: callers bring packed weights and scratch. Activations are NHWC.
- * Letters: N batch, H W C input, K P Q output, R kernel side, M rows = N*H*W.                                  */
+ * Letters: N batch, H W C input, K P Q output, R kernel side (R S where it is not square), M rows = N*H*W.                                  */
 #ifndef EG_COMPUTE_H
 #define EG_COMPUTE_H
 
@@ -25,7 +25,10 @@ enum {
     EG_KACT_RELU6,
     EG_KACT_SILU,
     EG_KACT_SIGMOID,
-    EG_KACT_HARDSWISH
+    EG_KACT_HARDSWISH,
+    EG_KACT_HARDSIGMOID,
+    EG_KACT_GELU,
+    EG_KACT_COUNT
 };
 
 /* Affine batch norm of rows x C: y = act(row_scale * (x * scale + shift) + residual). */
@@ -49,8 +52,24 @@ typedef struct {
     int H, W, C, P, Q, R, stride, pad; /* pad = before; rows and columns outside read as 0 */
 } eg_dw_shape;
 
+/* C (m,n) = A B [+ C] of small matrices in cache: element (i,k) of A at i * a_row + k * a_column, rows of B (k,n) and of C
+ * b_row and c_row floats apart. n is a multiple of EG_LANES: rows are padded, with zeros where it matters. */
+enum { EG_LANES = 16 };
+typedef struct {
+    int m, n, k;
+    size_t a_row, a_column, b_row, c_row;
+    bool add;
+} eg_small_product;
+
 /* X(name, parameters): every kernel runs on one thread and writes only its outputs */
 #define EG_KERNEL_LIST(X)                                                                          \
+    /* layer norm: y = (x - mean) / std * gamma + beta, over the C of each row; y may be x; \
+     * stats (rows,2): mean, 1 / std = 1 / sqrt(var + epsilon), or NULL */      \
+    X(ln_forward, (float *y, float *stats, const float *x, size_t rows, int C, const float *gamma, \
+                   const float *beta, float epsilon))                                              \
+    /* sums (2,C): sum of dy * normalised x, and of dy; dx may be dy, NULL = not wanted */         \
+    X(ln_backward, (float *dx, float *sums, const float *dy, const float *x, const float *stats,   \
+                    size_t rows, int C, const float *gamma))                                       \
     /* sums (2,C) double: += sum of (x - pivot) and of its square; scratch (2,C) float */          \
     X(bn_sums,                                                                                     \
       (double *sums, const float *x, size_t rows, int C, const float *pivot, float *scratch))      \
@@ -69,7 +88,7 @@ typedef struct {
     X(sum_rows, (float *out, const float *x, size_t rows, int C))                                  \
     /* out (C) float: sum over rows of a * b */                                                    \
     X(sum_rows_product, (float *out, const float *a, const float *b, size_t rows, int C))          \
-    /* y = x * s per channel */                                                                    \
+    /* y = x * s per channel; y may be x */                                                        \
     X(scale_rows, (float *y, const float *x, size_t rows, int C, const float *s))                  \
     /* y = x * s + t per channel; y may be x */                                                    \
     X(scale_shift_rows,                                                                            \
@@ -84,7 +103,12 @@ typedef struct {
     X(dw_backward_weights,                                                                         \
       (float *dw, const float *x, const float *dy, const eg_dw_shape *s, int p0, int p1))          \
     /* output rows [p0, p1) of one sample; index: tap of the maximum, (P,Q,C) or NULL */           \
-    X(max_pool, (float *y, uint8_t *index, const float *x, const eg_dw_shape *s, int p0, int p1))
+    X(max_pool, (float *y, uint8_t *index, const float *x, const eg_dw_shape *s, int p0, int p1))  \
+    X(small_product, (float *c, const float *a, const float *b, const eg_small_product *s))        \
+    /* each row of n floats, padded to EG_LANES: softmax in place, padding becomes 0 */            \
+    X(softmax_rows, (float *x, size_t rows, int n))                                                \
+    /* dp becomes the gradient of the softmax's input; p: its output; padded alike */              \
+    X(softmax_backward_rows, (float *dp, const float *p, size_t rows, int n))
 
 #define EG_KERNEL_MEMBER(name, params) void(*name) params;
 typedef struct {
@@ -98,7 +122,10 @@ const eg_kernels *eg_kernels_of(eg_isa isa);
 /* ---- dense convolution (onednn.c, or conv_plain.c) ---- */
 
 typedef struct {
-    int N, H, W, C, K, P, Q, R, stride, pad_before, pad_after, groups;
+    int N, H, W, C, K, P, Q, R, S, stride;
+    int pad_before, pad_after; /* rows above and below */
+    int pad_left, pad_right;   /* columns */
+    int groups;
 } eg_conv_shape;
 typedef enum { EG_CONV_FORWARD, EG_CONV_BACKWARD_DATA, EG_CONV_BACKWARD_WEIGHTS } eg_conv_pass;
 /* Forward epilogue: dst = act([dst +] conv + bias). */
@@ -114,7 +141,7 @@ void eg_conv_free(eg_conv *conv);
 size_t eg_conv_packed_bytes(
     const eg_conv *conv); /* weights (or their gradient) in the layout the pass works on */
 size_t eg_conv_scratch_bytes(const eg_conv *conv);
-/* weights: PyTorch's (K, C/groups, R, R). 64-byte aligned buffers throughout. EG_ERR_INTERNAL on a library failure. */
+/* weights: PyTorch's (K, C/groups, R, S). 64-byte aligned buffers throughout. EG_ERR_INTERNAL on a library failure. */
 eg_status eg_conv_pack(const eg_conv *conv, void *packed, const float *weights, eg_error *err);
 eg_status eg_conv_forward(const eg_conv *conv, float *dst, const float *src, const void *packed,
                           const float *bias, void *scratch, eg_error *err);

@@ -1,5 +1,5 @@
 /* The plain-C twin of onednn.c: the same functions, the same numbers up to rounding, no library; slow. Built when
- * ENGRAFT_ONEDNN is off. Weights are packed to (R, R, C/G, K) so that the inner loop runs over output channels.
+ * ENGRAFT_ONEDNN is off. Weights are packed to (R, S, C/G, K) so that the inner loop runs over output channels.
  * Parallel over samples (forward, data gradient) or input taps (weight gradient): every output has one writer.   */
 #include "compute/backend.h"
 #if !ENGRAFT_ONEDNN
@@ -42,7 +42,7 @@ void eg_conv_free(eg_conv *c) {
 }
 
 static size_t weight_count(const eg_conv_shape *s) {
-    return (size_t)s->K * (size_t)(s->C / s->groups) * (size_t)s->R * (size_t)s->R;
+    return (size_t)s->K * (size_t)(s->C / s->groups) * (size_t)s->R * (size_t)s->S;
 }
 
 size_t eg_conv_packed_bytes(const eg_conv *c) {
@@ -56,7 +56,7 @@ size_t eg_conv_scratch_bytes(const eg_conv *c) {
 
 /* index in packed weights of tap (r, t), input channel c of the group, output channel k */
 static size_t packed_at(const eg_conv_shape *s, int r, int t, int c, int k) {
-    return (((size_t)r * (size_t)s->R + (size_t)t) * (size_t)(s->C / s->groups) + (size_t)c) *
+    return (((size_t)r * (size_t)s->S + (size_t)t) * (size_t)(s->C / s->groups) + (size_t)c) *
                (size_t)s->K +
            (size_t)k;
 }
@@ -69,10 +69,10 @@ eg_status eg_conv_pack(const eg_conv *conv, void *packed, const float *weights, 
     for (int k = 0; k < s->K; k++)
         for (int c = 0; c < D; c++)
             for (int r = 0; r < s->R; r++)
-                for (int t = 0; t < s->R; t++)
+                for (int t = 0; t < s->S; t++)
                     out[packed_at(s, r, t, c, k)] =
                         weights[(((size_t)k * (size_t)D + (size_t)c) * (size_t)s->R + (size_t)r) *
-                                    (size_t)s->R +
+                                    (size_t)s->S +
                                 (size_t)t];
     return EG_OK;
 }
@@ -106,8 +106,8 @@ static void forward_row(void *context, int i) {
         if (j->bias)
             for (int k = 0; k < s->K; k++) y[k] += j->bias[k];
         for (int r = 0; r < s->R; r++)
-            for (int t = 0; t < s->R; t++) {
-                int h = p * s->stride - s->pad_before + r, w = q * s->stride - s->pad_before + t;
+            for (int t = 0; t < s->S; t++) {
+                int h = p * s->stride - s->pad_before + r, w = q * s->stride - s->pad_left + t;
                 if (h < 0 || h >= s->H || w < 0 || w >= s->W) continue;
                 const float *x =
                     j->a + (((size_t)n * (size_t)s->H + (size_t)h) * (size_t)s->W + (size_t)w) *
@@ -136,8 +136,8 @@ static void data_row(void *context, int i) {
                                  (size_t)s->C;
         memset(dx, 0, (size_t)s->C * sizeof *dx);
         for (int r = 0; r < s->R; r++)
-            for (int t = 0; t < s->R; t++) {
-                int p = h + s->pad_before - r, q = w + s->pad_before - t;
+            for (int t = 0; t < s->S; t++) {
+                int p = h + s->pad_before - r, q = w + s->pad_left - t;
                 if (p < 0 || q < 0 || p % s->stride || q % s->stride || p / s->stride >= s->P ||
                     q / s->stride >= s->Q)
                     continue;
@@ -169,11 +169,11 @@ eg_status eg_conv_backward_data(const eg_conv *c, float *dsrc, const float *ddst
 static void weights_tap(void *context, int i) {
     const job *j = context;
     const eg_conv_shape *s = &j->conv->shape;
-    int r = i / s->R, t = i % s->R, D = s->C / s->groups, E = s->K / s->groups;
+    int r = i / s->S, t = i % s->S, D = s->C / s->groups, E = s->K / s->groups;
     for (int n = 0; n < s->N; n++)
         for (int p = 0; p < s->P; p++)
             for (int q = 0; q < s->Q; q++) {
-                int h = p * s->stride - s->pad_before + r, w = q * s->stride - s->pad_before + t;
+                int h = p * s->stride - s->pad_before + r, w = q * s->stride - s->pad_left + t;
                 if (h < 0 || h >= s->H || w < 0 || w >= s->W) continue;
                 const float *x =
                     j->a + (((size_t)n * (size_t)s->H + (size_t)h) * (size_t)s->W + (size_t)w) *
@@ -198,14 +198,14 @@ eg_status eg_conv_backward_weights(const eg_conv *c, float *dweights, float *dbi
     float *sum = packed;
     memset(packed, 0, weight_count(s) * sizeof *sum);
     job j = {c, packed, src, ddst, NULL};
-    eg_pool_run(weights_tap, &j, s->R * s->R);
+    eg_pool_run(weights_tap, &j, s->R * s->S);
     int D = s->C / s->groups;
     for (int k = 0; k < s->K; k++)
         for (int d = 0; d < D; d++)
             for (int r = 0; r < s->R; r++)
-                for (int t = 0; t < s->R; t++)
+                for (int t = 0; t < s->S; t++)
                     dweights[(((size_t)k * (size_t)D + (size_t)d) * (size_t)s->R + (size_t)r) *
-                                 (size_t)s->R +
+                                 (size_t)s->S +
                              (size_t)t] = sum[packed_at(s, r, t, d, k)];
     if (c->epilogue.bias && dbias)
         eg_kernels_get()->sum_rows(dbias, ddst, (size_t)s->N * (size_t)s->P * (size_t)s->Q, s->K);

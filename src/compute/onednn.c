@@ -96,6 +96,15 @@ static md_view pd_md(const_dnnl_primitive_desc_t pd, dnnl_query_t what) {
     return dnnl_primitive_desc_query_md(pd, what, 0);
 }
 
+static dnnl_status_t append_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha,
+                                    float beta) {
+#    if V3
+    return dnnl_post_ops_append_eltwise(ops, kind, alpha, beta);
+#    else
+    return dnnl_post_ops_append_eltwise(ops, 1.0f, kind, alpha, beta);
+#    endif
+}
+
 static dnnl_status_t append_act(dnnl_post_ops_t ops, int act) {
     dnnl_alg_kind_t kind = dnnl_eltwise_relu;
     float alpha = 0, beta = 0;
@@ -111,12 +120,17 @@ static dnnl_status_t append_act(dnnl_post_ops_t ops, int act) {
         kind = dnnl_eltwise_hardswish;
         alpha = 1.0f / 6.0f;
         beta = 0.5f;
+    } else if (act == EG_KACT_GELU) {
+        kind =
+            dnnl_eltwise_gelu_erf; /* its erf errs by 1.5e-7 at most (Abramowitz & Stegun 7.1.26) */
+    } else if (act == EG_KACT_HARDSIGMOID) {
+        /* 2.6 has no hard sigmoid: z / 6 + 1/2, clipped to 0 .. 1 */
+        dnnl_status_t s = append_eltwise(ops, dnnl_eltwise_linear, 1.0f / 6.0f, 0.5f);
+        if (s != dnnl_success) return s;
+        kind = dnnl_eltwise_clip;
+        beta = 1.0f;
     }
-#    if V3
-    return dnnl_post_ops_append_eltwise(ops, kind, alpha, beta);
-#    else
-    return dnnl_post_ops_append_eltwise(ops, 1.0f, kind, alpha, beta);
-#    endif
+    return append_eltwise(ops, kind, alpha, beta);
 }
 
 static dnnl_status_t append_sum(dnnl_post_ops_t ops) {
@@ -176,13 +190,13 @@ static dnnl_status_t pd_backward(dnnl_primitive_desc_t *pd, const conv_mds *m, e
 
 static dnnl_status_t make_mds(conv_mds *m, const eg_conv_shape *s) {
     dnnl_dim_t src[4] = {s->N, s->C, s->H, s->W}, dst[4] = {s->N, s->K, s->P, s->Q};
-    dnnl_dim_t plain[4] = {s->K, s->C, s->R, s->R}, bias[1] = {s->K};
-    dnnl_dim_t grouped[5] = {s->groups, s->K / s->groups, s->C / s->groups, s->R, s->R};
+    dnnl_dim_t plain[4] = {s->K, s->C, s->R, s->S}, bias[1] = {s->K};
+    dnnl_dim_t grouped[5] = {s->groups, s->K / s->groups, s->C / s->groups, s->R, s->S};
     for (int i = 0; i < 2; i++) {
         m->strides[i] = s->stride;
         m->dilates[i] = 0;
-        m->before[i] = s->pad_before;
-        m->after[i] = s->pad_after;
+        m->before[i] = i == 0 ? s->pad_before : s->pad_left;
+        m->after[i] = i == 0 ? s->pad_after : s->pad_right;
     }
     dnnl_status_t e = md_make(&m->src, 4, src, dnnl_nhwc);
     if (e == dnnl_success) e = md_make(&m->dst, 4, dst, dnnl_nhwc);
@@ -216,8 +230,8 @@ static dnnl_status_t memory_for(dnnl_memory_t *memory, md_view md) {
 /* reorder between PyTorch's order and the pass's own, and the memory objects of both */
 static dnnl_status_t make_reorder(eg_conv *c, md_view packed) {
     const eg_conv_shape *s = &c->shape;
-    dnnl_dim_t plain[4] = {s->K, s->C, s->R, s->R};
-    dnnl_dim_t grouped[5] = {s->groups, s->K / s->groups, s->C / s->groups, s->R, s->R};
+    dnnl_dim_t plain[4] = {s->K, s->C, s->R, s->S};
+    dnnl_dim_t grouped[5] = {s->groups, s->K / s->groups, s->C / s->groups, s->R, s->S};
     md_value md;
     memset(&md, 0, sizeof md);
     dnnl_status_t e =
@@ -284,6 +298,13 @@ static dnnl_status_t build(eg_conv *c, const eg_conv_epilogue *e) {
     return s;
 }
 
+/* 2.6's weight gradient of a strided 1x1 window writes behind its scratch when there are fewer than 16 input channels: those
+ * run as a matrix product on the pixels that the window reads, gathered in scratch (eg_conv_backward_weights). */
+static bool gathers(const eg_conv_shape *s, eg_conv_pass pass) {
+    return pass == EG_CONV_BACKWARD_WEIGHTS && s->R == 1 && s->S == 1 && s->stride > 1 &&
+           s->C < 16 && s->groups == 1 && s->pad_before == 0 && s->pad_left == 0;
+}
+
 eg_status eg_conv_new(eg_conv **out, const eg_conv_shape *s, eg_conv_pass pass,
                       const eg_conv_epilogue *e, eg_error *err) {
     static const eg_conv_epilogue plain = {0};
@@ -294,12 +315,18 @@ eg_status eg_conv_new(eg_conv **out, const eg_conv_shape *s, eg_conv_pass pass,
     c->shape = *s;
     c->pass = pass;
     c->bias = e->bias && pass != EG_CONV_BACKWARD_DATA;
+    if (gathers(s, pass)) {
+        c->scratch_bytes =
+            (size_t)s->N * (size_t)s->P * (size_t)s->Q * (size_t)s->C * sizeof(float);
+        *out = c;
+        return EG_OK;
+    }
     dnnl_status_t status = build(c, e);
     if (status != dnnl_success) {
         eg_conv_free(c);
         return eg_fail(err, status == dnnl_out_of_memory ? EG_ERR_NO_MEMORY : EG_ERR_INTERNAL,
-                       "oneDNN: convolution %dx%d, %d to %d channels, kernel %d, stride %d: %s",
-                       s->H, s->W, s->C, s->K, s->R, s->stride, status_name(status));
+                       "oneDNN: convolution %dx%d, %d to %d channels, kernel %dx%d, stride %d: %s",
+                       s->H, s->W, s->C, s->K, s->R, s->S, s->stride, status_name(status));
     }
     *out = c;
     return EG_OK;
@@ -389,9 +416,25 @@ eg_status eg_conv_backward_data(const eg_conv *c, float *dsrc, const float *ddst
     return execute(c, list, 4, err);
 }
 
+static eg_status gathered_weights(const eg_conv *c, float *dweights, float *dbias, const float *src,
+                                  const float *ddst, float *pixels, eg_error *err) {
+    const eg_conv_shape *s = &c->shape;
+    size_t C = (size_t)s->C, rows = (size_t)s->N * (size_t)s->P * (size_t)s->Q;
+    float *to = pixels;
+    for (size_t n = 0; n < (size_t)s->N; n++)
+        for (int p = 0; p < s->P; p++)
+            for (int q = 0; q < s->Q; q++, to += C) {
+                size_t h = n * (size_t)s->H + (size_t)(p * s->stride);
+                memcpy(to, src + (h * (size_t)s->W + (size_t)(q * s->stride)) * C, C * sizeof *to);
+            }
+    if (c->bias && dbias) eg_kernels_get()->sum_rows(dbias, ddst, rows, s->K);
+    return eg_gemm(dweights, ddst, pixels, s->K, s->C, (int)rows, true, false, false, err);
+}
+
 eg_status eg_conv_backward_weights(const eg_conv *c, float *dweights, float *dbias,
                                    const float *src, const float *ddst, void *packed, void *scratch,
                                    eg_error *err) {
+    if (!c->primitive) return gathered_weights(c, dweights, dbias, src, ddst, scratch, err);
     const argument list[] = {{DNNL_ARG_SRC, c->src, src},
                              {DNNL_ARG_DIFF_DST, c->dst, ddst},
                              {DNNL_ARG_DIFF_WEIGHTS, c->packed, packed},

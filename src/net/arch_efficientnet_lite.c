@@ -53,6 +53,8 @@ static bool foreign_name(char *out, const eg_arch *arch, const char *name) {
 
 /* ---- the table ---- */
 
+#define TIMM "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights/"
+
 #define COMMON                                                                                     \
     .family = "EfficientNet-Lite",                                                                 \
     .description =                                                                                 \
@@ -64,7 +66,7 @@ static bool foreign_name(char *out, const eg_arch *arch, const char *name) {
 #define ROW(width_, depth_, dropout_)                                                              \
     &(const eg_mbconv_table) {                                                                     \
         .width = width_, .depth = depth_, .dropout = dropout_, .epsilon = 1e-3f,                   \
-        .momentum = 0.01f, .act = EG_ACT_RELU6, .same_tf = true, .fixed_ends = true                \
+        .momentum = 0.01f, .act = EG_ACT_RELU6, .same_tf = true, .fixed_ends = true, .last = 1280  \
     }
 
 static const eg_arch entries[] = {
@@ -100,6 +102,29 @@ static const eg_arch entries[] = {
       .resize = 292},
      eg_mbconv_build,
      ROW(1.1, 1.2, 0.3f),
+     foreign_name},
+    /* no PyPI file of these two: timm's port of the same checkpoints, under timm's names (timm_names.c) */
+    {{.name = "efficientnet_lite3",
+      COMMON,
+      .top1 = 79.8,
+      .weights_file = "tf_efficientnet_lite3-b733e338.pth",
+      .weights_url = TIMM "tf_efficientnet_lite3-b733e338.pth",
+      .weights_sha256 = "b733e338",
+      .img_size = 280,
+      .resize = 312},
+     eg_mbconv_build,
+     ROW(1.2, 1.4, 0.3f),
+     foreign_name},
+    {{.name = "efficientnet_lite4",
+      COMMON,
+      .top1 = 81.5,
+      .weights_file = "tf_efficientnet_lite4-741542c3.pth",
+      .weights_url = TIMM "tf_efficientnet_lite4-741542c3.pth",
+      .weights_sha256 = "741542c3",
+      .img_size = 300,
+      .resize = 332},
+     eg_mbconv_build,
+     ROW(1.4, 1.8, 0.3f),
      foreign_name},
 };
 

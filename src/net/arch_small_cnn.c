@@ -12,7 +12,7 @@ static eg_status build(eg_graph *g, const eg_arch *arch, int n_classes, int side
         char name[16];
         snprintf(name, sizeof name, "conv%d", i + 1);
         x = eg_graph_act(g, eg_graph_conv(g, x, name, 16 << i, 3, 1, 1, 1, true), EG_ACT_RELU);
-        x = eg_graph_max_pool(g, x, 2, 2, 0);
+        x = eg_graph_max_pool(g, x, 2, 2, 0, false);
     }
     x = eg_graph_linear(g, eg_graph_flatten(g, x), "fc1", 128, false);
     x = eg_graph_dropout(g, eg_graph_act(g, x, EG_ACT_RELU), 0.5f);

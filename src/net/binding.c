@@ -1,9 +1,10 @@
 /* Binding: tensors of a weights file to tensors of a network, by name and shape, all or nothing. A file that does not
  * fit is refused with what is missing, what is too much, what has another shape, and a guess of what the file is;
- * nothing is copied then. Only the head may differ (another number of classes) or be absent, and only counters
+ * nothing is copied then. Only heads may differ (another number of classes) or be absent, auxiliary branches may be
+ * absent (torchvision saves networks without them when aux_logits is off; they start anew then), and only counters
  * (num_batches_tracked) may be missing: PyTorch before 0.4.1 had none, and reads them as 0, as we do.
  *
- * Names are ours (torchvision's) or those of the architecture's foreign_name. Reading files is the codec's work.  */
+ * Names are ours (torchvision's) or those of the architecture's foreign_name, or timm's. Reading files is the codec's work.  */
 #include "net/graph.h"
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@ static const eg_tensor *find_bound(const eg_arch *arch, const eg_state_dict *sd,
     const eg_tensor *t = eg_state_dict_find(sd, name);
     if (!t && arch->foreign_name && arch->foreign_name(foreign, arch, name))
         t = eg_state_dict_find(sd, foreign);
+    if (!t && eg_timm_name(foreign, arch, name)) t = eg_state_dict_find(sd, foreign);
     return t;
 }
 
@@ -25,14 +27,32 @@ const eg_tensor *eg_network_bound(const eg_network *net, const eg_state_dict *sd
 
 typedef enum { FITS, OTHER_CLASSES, DIFFERS } fit;
 
+/* A table that the architecture determines: another one would be another network. Without values (guessing), by shape. */
+static fit compare_table(const eg_net_tensor *ours, const eg_tensor *theirs) {
+    if (theirs->dtype != EG_DTYPE_I64 || theirs->n_dims != ours->n_dims ||
+        theirs->dims[0] != ours->dims[0])
+        return DIFFERS;
+    if (ours->counter && memcmp(ours->counter, theirs->data, ours->count * sizeof(int64_t)) != 0)
+        return DIFFERS;
+    return FITS;
+}
+
+/* timm has some linear layers as convolutions, (K,C,R,S) for (K,CRS), and layer scale as (C): the values lie alike. Only
+ * under its names: ours with another shape is another network. */
+static bool same_values(const eg_net_tensor *ours, const eg_tensor *theirs) {
+    return strcmp(ours->name, theirs->name) != 0 && theirs->n_dims > 0 &&
+           theirs->dims[0] == ours->dims[0] && eg_tensor_count(theirs) == ours->count;
+}
+
 /* OTHER_CLASSES: a head tensor whose first dimension alone differs. */
 static fit compare(const eg_net_tensor *ours, const eg_tensor *theirs) {
     if (theirs->dtype == EG_DTYPE_BOOL) return DIFFERS;
+    if (ours->role == EG_TENSOR_COUNTER && ours->n_dims) return compare_table(ours, theirs);
     if (ours->role == EG_TENSOR_COUNTER) { /* a scalar, () or (1) */
         bool whole = theirs->dtype == EG_DTYPE_I64 || theirs->dtype == EG_DTYPE_I32;
         return whole && theirs->n_dims <= 1 && eg_tensor_count(theirs) == 1 ? FITS : DIFFERS;
     }
-    if (ours->n_dims != theirs->n_dims) return DIFFERS;
+    if (ours->n_dims != theirs->n_dims) return same_values(ours, theirs) ? FITS : DIFFERS;
     for (int i = 1; i < ours->n_dims; i++)
         if (ours->dims[i] != theirs->dims[i]) return DIFFERS;
     if (ours->dims[0] == theirs->dims[0]) return FITS;
@@ -61,7 +81,7 @@ static bool is_of(const eg_arch *arch, const eg_state_dict *sd) {
             bound++;
             ok = compare(t, given) != DIFFERS;
         } else {
-            ok = t->is_head || t->role == EG_TENSOR_COUNTER;
+            ok = t->is_head || t->is_aux || t->role == EG_TENSOR_COUNTER;
         }
     }
     eg_graph_free(&g);
@@ -101,24 +121,29 @@ static void list_add(name_list *l, const char *format, ...) {
 typedef struct {
     const eg_tensor **bound; /* one a tensor of ours, NULL = not in the file */
     name_list missing, unexpected, differing;
-    bool head; /* the head is there and has our number of classes */
+    bool head;     /* the head is there and has our number of classes */
+    bool aux_head; /* the same of the auxiliary heads */
+    bool aux;      /* the auxiliary branches are there */
 } match;
 
 static void match_tensors(match *m, eg_network *net, const eg_state_dict *sd) {
     const eg_graph *g = &net->graph;
-    m->head = true;
+    m->head = m->aux_head = m->aux = true;
     for (int i = 0; i < g->n_tensors; i++) {
         const eg_net_tensor *t = &g->tensors[i];
         m->bound[i] = eg_network_bound(net, sd, t->name);
         if (!m->bound[i]) {
-            if (t->is_head)
+            if (t->role == EG_TENSOR_COUNTER) continue;
+            if (t->is_aux)
+                m->aux = m->aux_head = false;
+            else if (t->is_head)
                 m->head = false;
-            else if (t->role != EG_TENSOR_COUNTER)
+            else
                 list_add(&m->missing, "%.60s", t->name);
             continue;
         }
         fit f = compare(t, m->bound[i]);
-        if (f == OTHER_CLASSES) m->head = false;
+        if (f == OTHER_CLASSES) *(t->is_aux ? &m->aux_head : &m->head) = false;
         if (f == DIFFERS) {
             char given[80], expected[80];
             shape_text(given, m->bound[i]->n_dims, m->bound[i]->dims);
@@ -170,6 +195,8 @@ static eg_status report(const match *m, const eg_network *net, const eg_state_di
 static void copy(eg_net_tensor *to, const eg_tensor *given) {
     if (to->role != EG_TENSOR_COUNTER) {
         eg_tensor_to_f32(to->data, given); /* compare() let only numeric types pass */
+    } else if (to->n_dims) {
+        return; /* a table, compared already */
     } else if (!given) {
         *to->counter = 0;
     } else if (given->dtype == EG_DTYPE_I64) {
@@ -191,8 +218,15 @@ eg_status eg_network_load(eg_network *net, const eg_state_dict *sd, bool *head_l
     if (m.missing.n || m.unexpected.n || m.differing.n) {
         status = report(&m, net, sd, err);
     } else {
-        for (int i = 0; i < net->graph.n_tensors; i++)
-            if (m.head || !net->graph.tensors[i].is_head) copy(&net->graph.tensors[i], m.bound[i]);
+        /* a branch that the file has in part is no branch: anew as a whole */
+        if (!m.aux) eg_network_init_aux(net, 0);
+        for (int i = 0; i < net->graph.n_tensors; i++) {
+            eg_net_tensor *t = &net->graph.tensors[i];
+            bool wanted = t->is_aux    ? m.aux && (m.aux_head || !t->is_head)
+                          : t->is_head ? m.head
+                                       : true;
+            if (wanted) copy(t, m.bound[i]);
+        }
         if (head_loaded) *head_loaded = m.head;
     }
     eg_free(m.bound);

@@ -44,7 +44,7 @@ struct eg_op {
     void (*release)(eg_step *step); /* primitives; NULL: none */
 };
 
-enum { EG_MAX_DY = 4 };
+enum { EG_MAX_DY = 6, EG_MAX_AUX = 2 }; /* Inception's blocks are read by five */
 struct eg_step {
     const eg_op *op;
     const eg_node *node; /* whose value this step makes */
@@ -82,9 +82,11 @@ struct eg_plan {
     bool owns_arena, fresh; /* fresh: constants are folded */
     int n;                  /* samples of the present forward: batch, or the tail's */
     uint64_t step_key;      /* keys dropout */
-    int input_step, feature_step, logit_step;
-    eg_plan *tail;   /* plan for another, smaller n on the same arena; TRAIN only */
-    eg_plan *active; /* this, or tail: what the last forward ran on */
+    int input_step, feature_step;
+    int logit_step;                  /* -1: features only */
+    int aux_step[EG_MAX_AUX], n_aux; /* auxiliary logits; TRAIN only */
+    eg_plan *tail;                   /* plan for another, smaller n on the same arena; TRAIN only */
+    eg_plan *active;                 /* this, or tail: what the last forward ran on */
 };
 
 /* ---- what ops use ---- */
@@ -123,7 +125,18 @@ void eg_span_run(eg_span_fn fn, void *context, size_t n, size_t grain);
 const eg_op *eg_op_of(eg_op_kind kind);
 extern const eg_op eg_op_input, eg_op_conv, eg_op_dwconv, eg_op_bn, eg_op_act, eg_op_add,
     eg_op_drop_path, eg_op_se, eg_op_max_pool, eg_op_mean_pool, eg_op_flatten, eg_op_dropout,
-    eg_op_linear, eg_op_folded;
+    eg_op_linear, eg_op_folded, eg_op_tokens, eg_op_token, eg_op_attention, eg_op_canvas,
+    eg_op_patch_merge;
+
+extern const eg_op eg_op_avg_pool, eg_op_adaptive_pool, eg_op_concat, eg_op_slice, eg_op_shuffle,
+    eg_op_layer_norm, eg_op_layer_scale;
+
+/* Sums over `rows` pixels, n of them at a time (channel_sums.c): fn writes the n sums of rows [begin, end). Returns n
+ * doubles in `work`, which has eg_channel_sums_bytes(n); the same bits for any number of threads. */
+typedef void (*eg_rows_fn)(void *context, float *sums, size_t begin, size_t end);
+size_t eg_channel_sums_bytes(size_t n);
+const double *eg_channel_sums_run(eg_rows_fn fn, void *context, size_t rows, size_t n, void *work);
+void eg_channel_sums_store(float *out, const double *sums, size_t n);
 
 /* Shape of a conv node's primitive for the plan's batch. */
 eg_conv_shape eg_conv_shape_of(const eg_plan *plan, const eg_node *node, const eg_node *from);
@@ -131,6 +144,9 @@ eg_conv_shape eg_conv_shape_of(const eg_plan *plan, const eg_node *node, const e
  * = 0 (op_dwconv.c; also the folded one). */
 void eg_dwconv_run(const eg_plan *plan, const eg_node *node, const eg_node *from, float *y,
                    const float *x, const float *w, const float *bias, int act);
+/* The same for its input gradient. */
+void eg_dwconv_data_run(const eg_plan *plan, const eg_node *node, const eg_node *from, float *dx,
+                        const float *dy, const float *w);
 /* PyTorch's depthwise weights (C, 1, R, R) to the kernels' (R*R, C). */
 void eg_dwconv_pack(float *packed, const float *weights, int C, int taps);
 /* Per-sample drop-path factors (0 or 1 / (1 - rate)) of this forward; node's number keys the stream. */

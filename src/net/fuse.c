@@ -61,13 +61,15 @@ static void merge_chain(fusion *f, int bn) {
     f->last[bn] = end;
 }
 
-/* Which nodes the output (the last node) needs; in `merged` the others are marked too. */
+/* Which nodes the outputs need: the last node, auxiliary heads and features. In `merged` the others are marked too. */
 static void drop_dead(fusion *f, bool *needed) {
     const eg_graph *g = f->g;
     needed[g->n_nodes - 1] = true;
-    for (int i = g->n_nodes - 1; i >= 0; i--)
+    for (int i = g->n_nodes - 1; i >= 0; i--) {
+        needed[i] = needed[i] || g->nodes[i].aux_weight > 0 || g->nodes[i].is_features;
         for (int k = 0; needed[i] && k < g->nodes[i].n_inputs; k++)
             needed[g->nodes[i].input[k]] = true;
+    }
     for (int i = 0; i < g->n_nodes; i++)
         if (!needed[i] && g->nodes[i].op != EG_OP_INPUT) f->merged[i] = true;
 }

@@ -51,13 +51,79 @@ static void init_kaiming(eg_graph *g, int weight, int bias, uint64_t seed) {
     if (bias >= 0) fill(g, bias, 0);
 }
 
-static void init_linear(eg_graph *g, const eg_node *node, uint64_t seed) {
-    if (g->init != EG_INIT_EFFICIENTNET) {
-        init_torch(g, node->tensor[0], node->tensor[1], seed);
-        return;
+/* torch.nn.init.trunc_normal_(std = 0.02, a = -2, b = 2) cuts at 100 deviations, which is no cut */
+static void init_normal(eg_graph *g, int weight, int bias, uint64_t seed, double sd) {
+    fill_normal(g, weight, seed, sd);
+    if (bias >= 0) fill(g, bias, 0);
+}
+
+/* N(0, sd), the bias as PyTorch's own: what torchvision's googlenet.py and inception.py leave of it */
+static void init_weight_normal(eg_graph *g, int weight, int bias, uint64_t seed, double sd) {
+    init_torch(g, weight, bias, seed);
+    fill_normal(g, weight, seed, sd);
+}
+
+static void init_conv(eg_graph *g, const eg_node *node, uint64_t seed) {
+    int weight = node->tensor[0], bias = node->tensor[1];
+    double in = fan_in(&g->tensors[weight]);
+    switch (g->init) {
+    case EG_INIT_TORCH:
+        init_torch(g, weight, bias, seed);
+        break;
+    case EG_INIT_TRUNCATED:
+        init_normal(g, weight, bias, seed, 0.02);
+        break;
+    case EG_INIT_DENSENET: /* kaiming_normal's default mode */
+        init_normal(g, weight, bias, seed, sqrt(2 / in));
+        break;
+    case EG_INIT_SQUEEZENET: /* kaiming_uniform's */
+        if (node->is_head)
+            init_normal(g, weight, bias, seed, 0.01);
+        else
+            fill_uniform(g, weight, seed, sqrt(6 / in));
+        if (bias >= 0) fill(g, bias, 0);
+        break;
+    case EG_INIT_GOOGLENET:
+        init_weight_normal(g, weight, bias, seed, 0.01);
+        break;
+    case EG_INIT_INCEPTION:
+        init_weight_normal(g, weight, bias, seed, 0.1);
+        break;
+    default:
+        init_kaiming(g, weight, bias, seed);
     }
-    fill_uniform(g, node->tensor[0], seed, 1 / sqrt((double)node->C));
-    fill(g, node->tensor[1], 0);
+}
+
+static void init_linear(eg_graph *g, const eg_node *node, uint64_t seed) {
+    int weight = node->tensor[0], bias = node->tensor[1];
+    switch (g->init) {
+    case EG_INIT_EFFICIENTNET:
+        fill_uniform(g, weight, seed, 1 / sqrt((double)node->C));
+        if (bias >= 0) fill(g, bias, 0);
+        break;
+    case EG_INIT_MNASNET: /* kaiming_uniform(mode = fan_out), gain 1 */
+        fill_uniform(g, weight, seed, sqrt(3.0 / node->C));
+        if (bias >= 0) fill(g, bias, 0);
+        break;
+    case EG_INIT_NORMAL001:
+        init_normal(g, weight, bias, seed, 0.01);
+        break;
+    case EG_INIT_TRUNCATED:
+        init_normal(g, weight, bias, seed, 0.02);
+        break;
+    case EG_INIT_DENSENET:
+        init_torch(g, weight, bias, seed);
+        if (bias >= 0) fill(g, bias, 0);
+        break;
+    case EG_INIT_GOOGLENET:
+        init_weight_normal(g, weight, bias, seed, 0.01);
+        break;
+    case EG_INIT_INCEPTION:
+        init_weight_normal(g, weight, bias, seed, node->aux_weight > 0 ? 0.001 : 0.1);
+        break;
+    default:
+        init_torch(g, weight, bias, seed);
+    }
 }
 
 static void init_bn(eg_graph *g, const eg_node *node) {
@@ -68,23 +134,51 @@ static void init_bn(eg_graph *g, const eg_node *node) {
     *g->tensors[node->tensor[4]].counter = 0;
 }
 
+static void init_node(eg_graph *g, const eg_node *node, uint64_t seed) {
+    switch (node->op) {
+    case EG_OP_CONV:
+    case EG_OP_DWCONV:
+        init_conv(g, node, seed);
+        break;
+    case EG_OP_SE:
+        init_kaiming(g, node->tensor[0], node->tensor[1], seed);
+        init_kaiming(g, node->tensor[2], node->tensor[3], seed);
+        break;
+    case EG_OP_LINEAR:
+        init_linear(g, node, seed);
+        break;
+    case EG_OP_BN:
+        init_bn(g, node);
+        break;
+    case EG_OP_LAYER_NORM:
+        fill(g, node->tensor[0], 1);
+        fill(g, node->tensor[1], 0);
+        break;
+    case EG_OP_TOKENS:
+        fill(g, node->tensor[0], 0);
+        fill_normal(g, node->tensor[1], seed, 0.02);
+        break;
+    case EG_OP_ATTENTION:
+        if (node->tensor[0] >= 0) fill_normal(g, node->tensor[0], seed, 0.02);
+        break;
+    case EG_OP_LAYER_SCALE:
+        fill(g, node->tensor[0], node->initial);
+        break;
+    default: /* has no weights */
+        break;
+    }
+}
+
 void eg_network_init(eg_network *net, uint64_t seed) {
     eg_graph *g = &net->graph;
+    for (int i = 0; i < g->n_nodes; i++) init_node(g, &g->nodes[i], seed);
+}
+
+void eg_network_init_aux(eg_network *net, uint64_t seed) {
+    eg_graph *g = &net->graph;
     for (int i = 0; i < g->n_nodes; i++) {
-        const eg_node *node = &g->nodes[i];
-        if (node->op == EG_OP_CONV || node->op == EG_OP_DWCONV) {
-            if (g->init == EG_INIT_TORCH)
-                init_torch(g, node->tensor[0], node->tensor[1], seed);
-            else
-                init_kaiming(g, node->tensor[0], node->tensor[1], seed);
-        } else if (node->op == EG_OP_SE) {
-            init_kaiming(g, node->tensor[0], node->tensor[1], seed);
-            init_kaiming(g, node->tensor[2], node->tensor[3], seed);
-        } else if (node->op == EG_OP_LINEAR) {
-            init_linear(g, node, seed);
-        } else if (node->op == EG_OP_BN) {
-            init_bn(g, node);
-        }
+        int tensor = g->nodes[i].tensor[0];
+        if (tensor >= 0 && g->tensors[tensor].is_aux) init_node(g, &g->nodes[i], seed);
     }
 }
 

@@ -1,31 +1,30 @@
-/* EfficientNet's body (Tan and Le 2019, arXiv:1905.11946): stem, seven stages of inverted bottlenecks (MBConv), last
- * 1x1 convolution, pooling, dropout, linear. Names follow torchvision's EfficientNet, "features.<stage>.<block>.block.
- * <layer>.<part>". Numbers of a variant: the tables of arch_efficientnet.c and arch_efficientnet_lite.c.         */
+/* EfficientNet's body (Tan and Le 2019, arXiv:1905.11946; V2: 2021, arXiv:2104.00298): stem, stages of inverted
+ * bottlenecks (MBConv; V2: fused ones first), last 1x1 convolution, pooling, dropout, linear. Names follow torchvision's
+ * EfficientNet, "features.<stage>.<block>.block.<layer>.<part>". Numbers of a variant: arch_efficientnet*.c.     */
 #include "net/mbconv.h"
+#include "net/conv_bn.h"
 #include <math.h>
 #include <stdio.h>
 
 enum { NAME = 64 };
 
 /* Table 1 of the paper. */
-static const struct {
-    int expand, kernel, stride, C, K, blocks;
-} STAGES[EG_MBCONV_STAGES] = {{1, 3, 1, 32, 16, 1},  {6, 3, 2, 16, 24, 2},  {6, 5, 2, 24, 40, 2},
-                              {6, 3, 2, 40, 80, 3},  {6, 5, 1, 80, 112, 3}, {6, 5, 2, 112, 192, 4},
-                              {6, 3, 1, 192, 320, 1}};
+static const eg_mbconv_stage B0[EG_MBCONV_STAGES] = {
+    {false, 1, 3, 1, 32, 16, 1},  {false, 6, 3, 2, 16, 24, 2},  {false, 6, 5, 2, 24, 40, 2},
+    {false, 6, 3, 2, 40, 80, 3},  {false, 6, 5, 1, 80, 112, 3}, {false, 6, 5, 2, 112, 192, 4},
+    {false, 6, 3, 1, 192, 320, 1}};
 static const double DROP_PATH = 0.2; /* of the last block; grows linearly from 0 */
 
-/* Channels times width, to a multiple of 8, never more than 10 % down (TensorFlow's _make_divisible). */
-static int scaled(int channels, double width) {
-    double exact = channels * width;
-    int rounded = (int)(exact + 4) / 8 * 8;
-    if (rounded < 8) rounded = 8;
-    return rounded < 0.9 * exact ? rounded + 8 : rounded;
+static const eg_mbconv_stage *stages_of(const eg_mbconv_table *t, int *n) {
+    *n = t->stages ? t->n_stages : EG_MBCONV_STAGES;
+    return t->stages ? t->stages : B0;
 }
 
 int eg_mbconv_blocks(const eg_mbconv_table *t, int stage) {
-    bool end = stage == 0 || stage == EG_MBCONV_STAGES - 1;
-    return t->fixed_ends && end ? STAGES[stage].blocks : (int)ceil(STAGES[stage].blocks * t->depth);
+    int n;
+    const eg_mbconv_stage *s = stages_of(t, &n);
+    bool end = stage == 0 || stage == n - 1;
+    return t->fixed_ends && end ? s[stage].blocks : (int)ceil(s[stage].blocks * t->depth);
 }
 
 typedef struct {
@@ -52,16 +51,29 @@ static int conv_bn(body *b, int x, conv_spec s) {
     return s.act ? eg_graph_act(b->g, x, b->t->act) : x;
 }
 
-static int block(body *b, int x, int C, int K, int stage, int stride, float drop) {
-    int wide = C * STAGES[stage].expand, y = x;
-    if (wide != C) y = conv_bn(b, y, (conv_spec){wide, 1, 1, 1, true});
-    y = conv_bn(b, y, (conv_spec){wide, STAGES[stage].kernel, stride, wide, true});
+/* An inverted bottleneck without its shortcut: 1x1 to `wide` channels, depthwise, squeeze-excite, 1x1 to K. */
+static int inverted(body *b, int x, int C, int K, const eg_mbconv_stage *s, int stride) {
+    int wide = C * s->expand;
+    if (wide != C) x = conv_bn(b, x, (conv_spec){wide, 1, 1, 1, true});
+    x = conv_bn(b, x, (conv_spec){wide, s->kernel, stride, wide, true});
     if (b->t->squeeze_excite) {
         char name[NAME + 32];
         snprintf(name, sizeof name, "%s%d", b->prefix, b->layer++);
-        y = eg_graph_se(b->g, y, name, C / 4 > 1 ? C / 4 : 1, b->t->act); /* of the block's input */
+        int squeeze = C / 4 > 1 ? C / 4 : 1; /* of the block's input */
+        x = eg_graph_se(b->g, x, name, squeeze, b->t->act, EG_ACT_SIGMOID);
     }
-    y = conv_bn(b, y, (conv_spec){K, 1, 1, 1, false});
+    return conv_bn(b, x, (conv_spec){K, 1, 1, 1, false});
+}
+
+/* EfficientNet V2: a dense convolution does the work of the first two; without expansion it is all there is. */
+static int fused(body *b, int x, int C, int K, const eg_mbconv_stage *s, int stride) {
+    if (s->expand == 1) return conv_bn(b, x, (conv_spec){K, s->kernel, stride, 1, true});
+    x = conv_bn(b, x, (conv_spec){C * s->expand, s->kernel, stride, 1, true});
+    return conv_bn(b, x, (conv_spec){K, 1, 1, 1, false});
+}
+
+static int block(body *b, int x, int C, int K, const eg_mbconv_stage *s, int stride, float drop) {
+    int y = s->fused ? fused(b, x, C, K, s, stride) : inverted(b, x, C, K, s, stride);
     if (stride != 1 || C != K) return y;
     return eg_graph_add(b->g, eg_graph_drop_path(b->g, y, drop), x);
 }
@@ -70,24 +82,25 @@ eg_status eg_mbconv_build(eg_graph *g, const eg_arch *arch, int n_classes, int s
     const eg_mbconv_table *t = arch->table;
     body b = {.g = g, .t = t, .prefix = "features."};
     g->init = EG_INIT_EFFICIENTNET;
-    int n_blocks = 0, index = 0;
-    for (int s = 0; s < EG_MBCONV_STAGES; s++) n_blocks += eg_mbconv_blocks(t, s);
-    int C = t->fixed_ends ? 32 : scaled(32, t->width);
+    int n_stages, n_blocks = 0, index = 0;
+    const eg_mbconv_stage *stages = stages_of(t, &n_stages);
+    for (int s = 0; s < n_stages; s++) n_blocks += eg_mbconv_blocks(t, s);
+    int C = t->fixed_ends ? stages[0].C : eg_channels_of_8(stages[0].C * t->width);
     int x = eg_graph_input(g, side, side, 3);
     x = conv_bn(&b, x, (conv_spec){C, 3, 2, 1, true});
-    for (int s = 0; s < EG_MBCONV_STAGES; s++) {
-        int K = scaled(STAGES[s].K, t->width);
+    for (int s = 0; s < n_stages; s++) {
+        int K = eg_channels_of_8(stages[s].K * t->width);
         for (int i = 0; i < eg_mbconv_blocks(t, s); i++, index++) {
             snprintf(b.prefix, sizeof b.prefix, "features.%d.%d.block.", s + 1, i);
             b.layer = 0;
-            x = block(&b, x, C, K, s, i == 0 ? STAGES[s].stride : 1,
+            x = block(&b, x, C, K, &stages[s], i == 0 ? stages[s].stride : 1,
                       (float)(DROP_PATH * index / n_blocks));
             C = K;
         }
     }
     snprintf(b.prefix, sizeof b.prefix, "features.");
-    b.layer = EG_MBCONV_STAGES + 1;
-    x = conv_bn(&b, x, (conv_spec){t->fixed_ends ? 1280 : 4 * C, 1, 1, 1, true});
+    b.layer = n_stages + 1;
+    x = conv_bn(&b, x, (conv_spec){t->last ? t->last : 4 * C, 1, 1, 1, true});
     x = eg_graph_dropout(g, eg_graph_mean_pool(g, x), t->dropout);
     eg_graph_linear(g, x, "classifier.1", n_classes, true);
     return g->status;

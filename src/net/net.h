@@ -17,18 +17,24 @@ typedef struct {
     const char *weights_file;   /* "resnet50-11ad3fa6.pth" */
     const char *weights_url;    /* NULL = none that can be downloaded directly */
     const char *weights_sha256; /* full 64 digits, or the 8 of the file name; NULL = not known */
-    size_t file_bytes;
+    size_t
+        file_bytes; /* from torchvision's MiB with three digits: right to 525 bytes; 0: not known */
     int img_size, resize; /* pixels: crop and shorter side */
     bool bicubic;
     float mean[3], std[3];
     bool scratch_only; /* no pretrained weights exist: mode scratch only */
+    bool
+        conv_head; /* the head is a convolution in front of the pooling (SqueezeNet): no exact head on features */
 } eg_arch_info;
 
 size_t eg_arch_count(void);
 const eg_arch_info *eg_arch_at(size_t i);
-/* NULL: unknown; the list of names for a message: eg_arch_names. */
+/* NULL: unknown; what to tell the user then: eg_arch_hint. */
 const eg_arch_info *eg_arch_find(const char *name);
-const char *eg_arch_names(void); /* "resnet18, resnet34, ..."; static */
+/* "did you mean resnet50? engraft models lists all": at most three of the names nearest to `name`, none when nothing is
+ * near; returns `out`. `name` may be NULL. */
+enum { EG_ARCH_HINT = 192 };
+const char *eg_arch_hint(char out[EG_ARCH_HINT], const char *name);
 
 /* ---- network: graph and tensors (network.c, binding.c) ---- */
 
@@ -38,14 +44,17 @@ typedef enum { EG_TENSOR_PARAMETER, EG_TENSOR_BUFFER, EG_TENSOR_COUNTER } eg_ten
 typedef struct {
     const char *name; /* state-dict key */
     eg_tensor_role
-        role; /* PARAMETER: trained; BUFFER: running mean / var; COUNTER: num_batches_tracked */
+        role; /* PARAMETER: trained; BUFFER: running mean / var; COUNTER: num_batches_tracked, or,
+               * with n_dims 1, a constant table of whole numbers (relative_position_index) */
     int n_dims;
-    int64_t dims[4]; /* PyTorch order: conv (K, C/G, R, S), linear (K, C), vectors (C) */
+    int64_t dims
+        [4]; /* PyTorch order: conv (K, C/G, R, S), linear (K, C), vectors (C), layer scale (C,1,1) */
     size_t count;
     float *data;      /* PARAMETER, BUFFER */
     float *grad;      /* PARAMETER, same order; allocated by the first training plan */
     int64_t *counter; /* COUNTER */
-    bool is_head;     /* belongs to the last linear layer */
+    bool is_head;     /* belongs to the last layer, or to that of an auxiliary output */
+    bool is_aux;      /* belongs to an auxiliary output: weights files may lack it */
     bool trainable;   /* PARAMETER: the optimiser may change it (default true) */
 } eg_net_tensor;
 
@@ -53,6 +62,9 @@ typedef struct {
  * EG_ERR_NOT_FOUND names the known models.                                                                  */
 eg_status eg_network_new(eg_network **out, const char *model, int n_classes, int side,
                          eg_error *err);
+/* The same network without memory for its tensors (their `data` is NULL): only to be asked what it costs. */
+eg_status eg_network_outline(eg_network **out, const eg_arch_info *info, int n_classes, int side,
+                             eg_error *err);
 void eg_network_free(eg_network *net);
 const eg_arch_info *eg_network_info(const eg_network *net);
 int eg_network_side(const eg_network *net);
@@ -83,6 +95,23 @@ const eg_arch_info *eg_arch_guess(const eg_state_dict *sd);
 /* Save all tensors as safetensors (crash-safe). */
 eg_status eg_network_save(const eg_network *net, const char *path, const eg_text_pair *metadata,
                           size_t n_metadata, eg_error *err);
+
+/* The same tensors as a flat .pth that torch.load(weights_only=True) and, for torchvision's networks, load_state_dict
+ * (strict) take (crash-safe). It has no place for metadata. */
+eg_status eg_network_save_torch(const eg_network *net, const char *path, eg_error *err);
+
+/* ONNX (onnx_graph.c): opset 17, input "input" (N,3,side,side) float32, output "logits" (N,K), N any. */
+typedef struct {
+    bool keep_bn;            /* batch norms stay nodes; default: folded into convolutions */
+    bool with_preprocessing; /* input (N,side,side,3) uint8 RGB; the graph scales and normalises */
+    float mean[3], std[3];   /* of pixels / 255; for with_preprocessing */
+    const char *description; /* for people, the model's doc_string; NULL: none */
+    size_t limit_bytes;      /* largest file; 0: the format's own limit of 2 GiB */
+} eg_onnx_options;
+/* Write the network as it predicts, crash-safe and byte-reproducible. EG_ERR_UNSUPPORTED names an operator that has no
+ * ONNX form yet, EG_ERR_LIMIT: the file would be too large. Nothing is written then. */
+eg_status eg_network_save_onnx(const eg_network *net, const char *path, const eg_onnx_options *o,
+                               const eg_text_pair *metadata, size_t n_metadata, eg_error *err);
 
 /* ---- plan: a network made executable for one batch size (plan.c) ---- */
 

@@ -16,7 +16,7 @@ static eg_status allocate(eg_network *net, eg_error *err) {
     size_t n_floats = 0, n_counters = 0;
     for (int i = 0; i < g->n_tensors; i++) {
         if (g->tensors[i].role == EG_TENSOR_COUNTER)
-            n_counters++;
+            n_counters += g->tensors[i].count;
         else
             n_floats += padded(g->tensors[i].count);
     }
@@ -30,30 +30,33 @@ static eg_status allocate(eg_network *net, eg_error *err) {
     for (int i = 0; i < g->n_tensors; i++) {
         eg_net_tensor *t = &g->tensors[i];
         if (t->role == EG_TENSOR_COUNTER) {
-            t->counter = counter++;
+            t->counter = counter;
+            counter += t->count;
         } else {
             t->data = value;
             value += padded(t->count);
         }
     }
+    eg_graph_fill_constants(g);
     return EG_OK;
 }
 
-static eg_status build(eg_network *net, eg_error *err) {
+static eg_status build(eg_network *net, bool with_values, eg_error *err) {
     EG_TRY(eg_graph_make(&net->graph, eg_arch_entry(net->info), net->n_classes, net->side, err));
     EG_TRY(eg_graph_fuse(&net->fused, &net->graph, err));
     for (int i = 0; i < net->graph.n_nodes; i++) {
         const eg_node *node = &net->graph.nodes[i];
-        if (node->is_head) net->n_features = net->graph.nodes[node->input[0]].C;
+        if (node->is_head && node->aux_weight <= 0)
+            net->n_features = net->graph.nodes[node->input[0]].C;
     }
     if (net->n_features == 0)
         return eg_fail(err, EG_ERR_INTERNAL, "%s: the table entry has no last layer",
                        net->info->name);
-    return allocate(net, err);
+    return with_values ? allocate(net, err) : EG_OK;
 }
 
-eg_status eg_network_of(eg_network **out, const eg_arch *arch, int n_classes, int side,
-                        eg_error *err) {
+static eg_status make(eg_network **out, const eg_arch *arch, int n_classes, int side,
+                      bool with_values, eg_error *err) {
     const eg_arch_info *info = &arch->info;
     if (n_classes < 1 || n_classes > MAX_CLASSES)
         return eg_fail(err, EG_ERR_USAGE, "%s: %d classes, expected 1 to %d", info->name, n_classes,
@@ -67,7 +70,7 @@ eg_status eg_network_of(eg_network **out, const eg_arch *arch, int n_classes, in
     net->info = info;
     net->n_classes = n_classes;
     net->side = side;
-    eg_status status = build(net, err);
+    eg_status status = build(net, with_values, err);
     if (status != EG_OK) {
         eg_network_free(net);
         return status;
@@ -76,12 +79,23 @@ eg_status eg_network_of(eg_network **out, const eg_arch *arch, int n_classes, in
     return EG_OK;
 }
 
+eg_status eg_network_of(eg_network **out, const eg_arch *arch, int n_classes, int side,
+                        eg_error *err) {
+    return make(out, arch, n_classes, side, true, err);
+}
+
+eg_status eg_network_outline(eg_network **out, const eg_arch_info *info, int n_classes, int side,
+                             eg_error *err) {
+    return make(out, eg_arch_entry(info), n_classes, side, false, err);
+}
+
 eg_status eg_network_new(eg_network **out, const char *model, int n_classes, int side,
                          eg_error *err) {
     const eg_arch_info *info = model ? eg_arch_find(model) : NULL;
+    char hint[EG_ARCH_HINT];
     if (!info)
-        return eg_fail(err, EG_ERR_NOT_FOUND, "network '%s' is unknown - known: %s",
-                       model ? model : "", eg_arch_names());
+        return eg_fail(err, EG_ERR_NOT_FOUND, "network '%s' is unknown - %s", model ? model : "",
+                       eg_arch_hint(hint, model));
     return eg_network_of(out, eg_arch_entry(info), n_classes, side, err);
 }
 
@@ -113,7 +127,8 @@ int eg_network_features(const eg_network *net) {
     return net->n_features;
 }
 
-/* Convolutions, linear layers and the two layers of squeeze-excite; what torchvision's "GFLOPS" count. */
+/* Convolutions, linear layers and the two layers of squeeze-excite; what torchvision's "GFLOPS" count. Auxiliary heads
+ * are no part of prediction. */
 double eg_network_multiply_adds(const eg_network *net) {
     const eg_graph *g = &net->graph;
     double total = 0;
@@ -122,7 +137,13 @@ double eg_network_multiply_adds(const eg_network *net) {
         double pixels = (double)node->H * node->W;
         if (node->op == EG_OP_SE) {
             total += 2.0 * node->squeeze * node->C;
-        } else if (node->tensor[0] >= 0 && node->op != EG_OP_BN) {
+        } else if (node->op == EG_OP_ATTENTION) {
+            /* q k^T and its product with v: every token with all of its window */
+            double seen = node->window ? (double)node->window * node->window : pixels;
+            total += 2 * pixels * seen * node->C;
+        } else if ((node->op == EG_OP_CONV || node->op == EG_OP_DWCONV ||
+                    node->op == EG_OP_LINEAR) &&
+                   !g->tensors[node->tensor[0]].is_aux) {
             total +=
                 pixels * (double)g->tensors[node->tensor[0]].count; /* each weight once a pixel */
         }

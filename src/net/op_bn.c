@@ -148,6 +148,10 @@ static bool uses_batch(const eg_plan *plan) {
     return plan->options.mode == EG_PLAN_TRAIN && plan->options.bn != EG_BN_FROZEN;
 }
 
+static bool drops_paths(const eg_plan *plan, const eg_node *node) {
+    return node->rate > 0 && plan->options.mode == EG_PLAN_TRAIN && plan->options.stochastic;
+}
+
 static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
     const eg_node *node = s->node;
@@ -171,7 +175,7 @@ static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
         v.scale[c] = gamma->data[c] * v.invstd[c];
         v.shift[c] = beta->data[c] - v.mean[c] * v.scale[c];
     }
-    if (node->rate > 0 && plan->options.stochastic) {
+    if (drops_paths(plan, node)) {
         eg_drop_path_factors(v.factor, plan, s, plan->options.batch);
         j.factor = v.factor;
     }
@@ -250,7 +254,7 @@ static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
     j.dy = eg_plan_at(plan, s->dy[0]);
     j.dy2 = s->n_dy > 1 ? eg_plan_at(plan, s->dy[1]) : NULL;
     j.y_mask = s->keep_y ? eg_step_y(plan, s) : NULL;
-    j.factor = s->node->rate > 0 && plan->options.stochastic ? v.factor : NULL;
+    j.factor = drops_paths(plan, s->node) ? v.factor : NULL;
     j.reduce = (eg_bn_reduce){
         .scale = v.scale, .shift = v.shift, .mean = v.mean, .act = (int)s->node->act};
     eg_pool_run(reduce_chunk, &j, chunk_count(&j));

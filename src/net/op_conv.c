@@ -15,9 +15,12 @@ eg_conv_shape eg_conv_shape_of(const eg_plan *plan, const eg_node *node, const e
                            .P = node->H,
                            .Q = node->W,
                            .R = node->kernel,
+                           .S = node->kernel_w,
                            .stride = node->stride,
                            .pad_before = node->pad_before,
                            .pad_after = node->pad_after,
+                           .pad_left = node->pad_left,
+                           .pad_right = node->pad_right,
                            .groups = node->groups};
 }
 

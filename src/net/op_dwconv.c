@@ -44,6 +44,8 @@ static eg_status prepare(eg_plan *plan, eg_step *s, eg_error *err) {
     s->forward_bytes = w;
     s->keep_x = eg_step_tensor(plan, s->node, 0)->trainable;
     s->backward_bytes = w * (1 + (size_t)plan->options.batch);
+    size_t bias = eg_channel_sums_bytes((size_t)s->node->C);
+    if (eg_step_tensor(plan, s->node, 1) && s->backward_bytes < bias) s->backward_bytes = bias;
     return EG_OK;
 }
 
@@ -70,10 +72,11 @@ void eg_dwconv_run(const eg_plan *plan, const eg_node *node, const eg_node *from
 static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
     float *w = eg_plan_at(plan, s->forward_work);
+    const eg_net_tensor *bias = eg_step_tensor(plan, s->node, 1);
     eg_dwconv_pack(w, eg_step_tensor(plan, s->node, 0)->data, s->node->C,
                    s->node->kernel * s->node->kernel);
     eg_dwconv_run(plan, s->node, eg_step_from(plan, s, 0), eg_step_y(plan, s),
-                  eg_step_x(plan, s, 0), w, NULL, EG_KACT_NONE);
+                  eg_step_x(plan, s, 0), w, bias ? bias->data : NULL, EG_KACT_NONE);
     return EG_OK;
 }
 
@@ -83,6 +86,22 @@ static void data_task(void *context, int i) {
     int h0 = i % j->per_sample * ROWS, h1 = h0 + ROWS < j->shape.H ? h0 + ROWS : j->shape.H;
     eg_kernels_get()->dw_backward_data(j->out + n * j->x_size, j->dy + n * j->y_size, j->w,
                                        &j->shape, h0, h1);
+}
+
+void eg_dwconv_data_run(const eg_plan *plan, const eg_node *node, const eg_node *from, float *dx,
+                        const float *dy, const float *w) {
+    dw_job j = make_job(node, from);
+    j.out = dx;
+    j.dy = dy;
+    j.w = w;
+    j.per_sample = (j.shape.H + ROWS - 1) / ROWS;
+    eg_pool_run(data_task, &j, j.per_sample * plan->options.batch);
+}
+
+static void bias_rows(void *context, float *sums, size_t begin, size_t end) {
+    const dw_job *j = context;
+    size_t C = (size_t)j->shape.C;
+    eg_kernels_get()->sum_rows(sums, j->dy + begin * C, end - begin, (int)C);
 }
 
 static void weights_task(void *context, int n) {
@@ -96,10 +115,16 @@ static void weights_task(void *context, int n) {
 static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
     dw_job j = make_job(s->node, eg_step_from(plan, s, 0));
-    eg_net_tensor *weight = eg_step_tensor(plan, s->node, 0);
+    eg_net_tensor *weight = eg_step_tensor(plan, s->node, 0),
+                  *bias = eg_step_tensor(plan, s->node, 1);
     float *w = eg_plan_at(plan, s->backward_work);
     size_t stride = eg_align64(j.w_size * sizeof(float)) / sizeof(float);
     j.dy = eg_plan_at(plan, s->dy[0]);
+    if (bias && bias->trainable)
+        eg_channel_sums_store(
+            bias->grad,
+            eg_channel_sums_run(bias_rows, &j, eg_step_rows(plan, s->node), (size_t)s->node->C, w),
+            (size_t)s->node->C);
     if (weight->trainable) {
         float *sums = w + stride;
         j.x = eg_step_x(plan, s, 0);
@@ -111,10 +136,8 @@ static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
     }
     if (s->dx[0] < 0) return EG_OK;
     eg_dwconv_pack(w, weight->data, s->node->C, j.shape.R * j.shape.R);
-    j.w = w;
-    j.out = eg_plan_at(plan, s->dx[0]);
-    j.per_sample = (j.shape.H + ROWS - 1) / ROWS;
-    eg_pool_run(data_task, &j, j.per_sample * plan->options.batch);
+    eg_dwconv_data_run(plan, s->node, eg_step_from(plan, s, 0), eg_plan_at(plan, s->dx[0]), j.dy,
+                       w);
     return EG_OK;
 }
 

@@ -104,11 +104,25 @@ static eg_status drop_path_prepare(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
+typedef struct {
+    float *y;
+    const float *x, *factor;
+    size_t each; /* floats a sample */
+} sample_job;
+
+static void scale_span(void *context, size_t begin, size_t end) {
+    const sample_job *j = context;
+    while (begin < end) { /* cut where a new sample begins */
+        size_t n = begin / j->each, stop = (n + 1) * j->each < end ? (n + 1) * j->each : end;
+        for (size_t i = begin; i < stop; i++) j->y[i] = j->x[i] * j->factor[n];
+        begin = stop;
+    }
+}
+
 static void scale_samples(const eg_plan *plan, const eg_step *s, float *y, const float *x) {
-    const float *factor = eg_plan_at(plan, s->saved);
-    size_t each = (size_t)s->node->H * (size_t)s->node->W * (size_t)s->node->C;
-    for (size_t n = 0; n < (size_t)plan->options.batch; n++)
-        for (size_t i = 0; i < each; i++) y[n * each + i] = x[n * each + i] * factor[n];
+    sample_job j = {y, x, eg_plan_at(plan, s->saved),
+                    (size_t)s->node->H * (size_t)s->node->W * (size_t)s->node->C};
+    eg_span_run(scale_span, &j, eg_step_count(plan, s->node), GRAIN);
 }
 
 static eg_status drop_path_forward(eg_plan *plan, eg_step *s, eg_error *err) {

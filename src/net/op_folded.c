@@ -42,7 +42,8 @@ static eg_status prepare(eg_plan *plan, eg_step *s, eg_error *err) {
     } else {
         f->packed_bytes = weights;
     }
-    s->y_in_residual = residual;
+    /* a block of one convolution adds its own input: that cannot be written while it is read */
+    s->y_in_residual = residual && f->conv && s->input[0] != s->input[1];
     s->constant_bytes = f->packed_bytes + eg_align64((size_t)s->node->C * sizeof(float));
     /* forward: the primitive's scratch; refresh: a folded copy in PyTorch's order before packing */
     s->forward_bytes = f->scratch_bytes;
@@ -86,14 +87,33 @@ static eg_status refresh(eg_plan *plan, eg_step *s, eg_error *err) {
     return status;
 }
 
+typedef struct {
+    float *y;
+    const float *residual;
+    int act;
+} residual_job;
+
+static void residual_span(void *context, size_t begin, size_t end) {
+    const residual_job *j = context;
+    const eg_kernels *k = eg_kernels_get();
+    k->add(j->y + begin, j->y + begin, j->residual + begin, end - begin);
+    if (j->act != EG_KACT_NONE) k->act(j->y + begin, j->y + begin, end - begin, j->act);
+}
+
+/* behind a depthwise convolution, whose kernel knows no residual; no network of ours has one there */
+static void add_residual(const eg_plan *plan, const eg_step *s, float *y) {
+    residual_job j = {y, eg_step_x(plan, s, 1), act_of(s)};
+    eg_span_run(residual_span, &j, eg_step_count(plan, s->node), 1024);
+}
+
 static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
     const folded_state *f = s->state;
     float *y = eg_step_y(plan, s);
     if (!f->conv) {
-        if (s->n_inputs == 2)
-            return eg_fail(err, EG_ERR_INTERNAL, "residual behind depthwise '%s'", s->conv->name);
         eg_dwconv_run(plan, s->conv, eg_step_from(plan, s, 0), y, eg_step_x(plan, s, 0),
-                      eg_plan_at(plan, s->constant), bias_of(plan, s), act_of(s));
+                      eg_plan_at(plan, s->constant), bias_of(plan, s),
+                      s->n_inputs == 2 ? EG_KACT_NONE : act_of(s));
+        if (s->n_inputs == 2) add_residual(plan, s, y);
         return EG_OK;
     }
     /* dst is added to: when the residual could not be given up, start from a copy of it */

@@ -1,4 +1,5 @@
-/* Squeeze-excite (Hu et al. 2018) as one op: z = mean over pixels of u; a = act(W1 z + b1); s = sigmoid(W2 a + b2);
+/* Squeeze-excite (Hu et al. 2018) as one op: z = mean over pixels of u; a = act(W1 z + b1); s = gate(W2 a + b2),
+ * a sigmoid or its hard twin;
  * y = u s. The pixel passes run a sample a task, so that a sample's u is still in cache when it is scaled.
  * Backward: dpixel sum of dy u gives ds; du = dy s + dz / pixels, left in dy's place.                           */
 #include "net/exec.h"
@@ -78,7 +79,7 @@ static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
     eg_kernels_get()->act(v.a, v.h1, (size_t)N * (size_t)S, (int)node->act);
     EG_TRY(dense(v.h2, v.a, eg_step_tensor(plan, node, 2), eg_step_tensor(plan, node, 3), N, S, C,
                  err));
-    eg_kernels_get()->act(v.s, v.h2, (size_t)N * (size_t)C, EG_KACT_SIGMOID);
+    eg_kernels_get()->act(v.s, v.h2, (size_t)N * (size_t)C, (int)node->gate);
     j.factor = v.s;
     j.y = eg_step_y(plan, s);
     eg_pool_run(scale_sample, &j, N);
@@ -120,7 +121,7 @@ static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
     j.sum = dh2;
     eg_pool_run(gate_gradient_sample, &j, N);
     const eg_kernels *k = eg_kernels_get();
-    k->act_backward(dh2, dh2, v.h2, (size_t)N * (size_t)C, EG_KACT_SIGMOID);
+    k->act_backward(dh2, dh2, v.h2, (size_t)N * (size_t)C, (int)node->gate);
     EG_TRY(dense_backward(dh1, dh2, v.a, eg_step_tensor(plan, node, 2),
                           eg_step_tensor(plan, node, 3), N, S, C, err));
     k->act_backward(dh1, dh1, v.h1, (size_t)N * (size_t)S, (int)node->act);

@@ -3,7 +3,9 @@
 
 _Static_assert((int)EG_ACT_RELU == EG_KACT_RELU && (int)EG_ACT_RELU6 == EG_KACT_RELU6 &&
                    (int)EG_ACT_SILU == EG_KACT_SILU && (int)EG_ACT_SIGMOID == EG_KACT_SIGMOID &&
-                   (int)EG_ACT_HARDSWISH == EG_KACT_HARDSWISH,
+                   (int)EG_ACT_HARDSWISH == EG_KACT_HARDSWISH &&
+                   (int)EG_ACT_HARDSIGMOID == EG_KACT_HARDSIGMOID &&
+                   (int)EG_ACT_GELU == EG_KACT_GELU,
                "activations of graph and kernels are numbered alike");
 
 static const eg_op *const table[EG_OP_COUNT] = {
@@ -16,7 +18,19 @@ static const eg_op *const table[EG_OP_COUNT] = {
     [EG_OP_DROP_PATH] = &eg_op_drop_path,
     [EG_OP_SE] = &eg_op_se,
     [EG_OP_MAX_POOL] = &eg_op_max_pool,
+    [EG_OP_AVG_POOL] = &eg_op_avg_pool,
+    [EG_OP_ADAPTIVE_POOL] = &eg_op_adaptive_pool,
     [EG_OP_MEAN_POOL] = &eg_op_mean_pool,
+    [EG_OP_CONCAT] = &eg_op_concat,
+    [EG_OP_SLICE] = &eg_op_slice,
+    [EG_OP_SHUFFLE] = &eg_op_shuffle,
+    [EG_OP_LAYER_NORM] = &eg_op_layer_norm,
+    [EG_OP_LAYER_SCALE] = &eg_op_layer_scale,
+    [EG_OP_TOKENS] = &eg_op_tokens,
+    [EG_OP_TOKEN] = &eg_op_token,
+    [EG_OP_ATTENTION] = &eg_op_attention,
+    [EG_OP_CANVAS] = &eg_op_canvas,
+    [EG_OP_PATCH_MERGE] = &eg_op_patch_merge,
     [EG_OP_FLATTEN] = &eg_op_flatten,
     [EG_OP_DROPOUT] = &eg_op_dropout,
     [EG_OP_LINEAR] = &eg_op_linear,

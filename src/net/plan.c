@@ -30,65 +30,108 @@ void eg_span_run(eg_span_fn fn, void *context, size_t n, size_t grain) {
 
 /* ---- building the steps ---- */
 
-/* does anything but node `user` read node `i`? */
-static bool only_user(const eg_graph *g, int i, int user) {
-    for (int k = 0; k < g->n_nodes; k++)
-        for (int j = 0; j < g->nodes[k].n_inputs; j++)
-            if (g->nodes[k].input[j] == i && k != user) return false;
-    return true;
+/* What the steps are made from: which nodes this plan needs, and who reads them. */
+typedef struct {
+    const eg_graph *g;
+    bool predict;
+    bool *needed;
+    int *n_users, *user; /* of each node, by needed nodes; user: the last of them */
+    int *step;           /* the step that makes the node's value */
+} selection;
+
+/* Prediction needs the logits (the last node) and the features, training the logits and the auxiliary heads. */
+static bool is_root(const selection *sel, int i, bool features_only) {
+    const eg_node *node = &sel->g->nodes[i];
+    if (sel->predict && node->is_features) return true;
+    if (!sel->predict && node->aux_weight > 0) return true;
+    return i == sel->g->n_nodes - 1 && !features_only;
+}
+
+/* The node whose value `features` gives: marked, or the input of the last layer. */
+static int feature_node(const eg_graph *g) {
+    int found = -1;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const eg_node *node = &g->nodes[i];
+        if (node->is_features) return i;
+        if (node->is_head && node->aux_weight <= 0) found = node->input[0];
+    }
+    return found;
+}
+
+static void select_nodes(selection *sel, bool features_only) {
+    const eg_graph *g = sel->g;
+    int features = feature_node(g);
+    for (int i = g->n_nodes - 1; i >= 0; i--) {
+        if (is_root(sel, i, features_only) || (features_only && i == features) ||
+            g->nodes[i].op == EG_OP_INPUT)
+            sel->needed[i] = true;
+        for (int k = 0; sel->needed[i] && k < g->nodes[i].n_inputs; k++) {
+            int from = g->nodes[i].input[k];
+            sel->needed[from] = true;
+            if (sel->n_users[from]++ == 0) sel->user[from] = i;
+        }
+    }
 }
 
 static bool is_conv(const eg_node *node) {
     return node->op == EG_OP_CONV || node->op == EG_OP_DWCONV;
 }
 
-/* prediction: a batch norm (or an activation) right behind a convolution that nothing else reads is folded into it */
-static bool folds(const eg_graph *g, int i) {
+/* Prediction: a batch norm (or an activation) right behind a convolution that nothing else reads is folded into it. */
+static bool folds(const selection *sel, int i) {
+    const eg_node *node = &sel->g->nodes[i];
+    if (!sel->predict || (node->op != EG_OP_BN && node->op != EG_OP_ACT)) return false;
+    int conv = node->input[0];
+    return is_conv(&sel->g->nodes[conv]) && sel->n_users[conv] == 1;
+}
+
+static bool is_absorbed(const selection *sel, int i) {
+    return is_conv(&sel->g->nodes[i]) && sel->n_users[i] == 1 && folds(sel, sel->user[i]) &&
+           sel->g->nodes[sel->user[i]].input[0] == i;
+}
+
+static void add_step(eg_plan *plan, selection *sel, int i) {
+    const eg_graph *g = sel->g;
     const eg_node *node = &g->nodes[i];
-    if (node->op != EG_OP_BN && node->op != EG_OP_ACT) return false;
-    return is_conv(&g->nodes[node->input[0]]) && only_user(g, node->input[0], i);
+    eg_step *s = &plan->steps[plan->n_steps];
+    s->index = sel->step[i] = plan->n_steps++;
+    s->node = node;
+    s->n_inputs = node->n_inputs;
+    s->op = eg_op_of(node->op);
+    for (int k = 0; k < node->n_inputs; k++) s->input[k] = sel->step[node->input[k]];
+    if (folds(sel, i)) {
+        s->conv = &g->nodes[node->input[0]];
+        s->input[0] = sel->step[s->conv->input[0]];
+        s->op = &eg_op_folded;
+    } else if (sel->predict && is_conv(node)) {
+        s->conv = node;
+        s->op = &eg_op_folded;
+    }
+    if (node->aux_weight > 0 && plan->n_aux < EG_MAX_AUX) plan->aux_step[plan->n_aux++] = s->index;
 }
 
 static eg_status make_steps(eg_plan *plan, eg_error *err) {
     const eg_graph *g = &plan->net->fused;
-    bool predict = plan->options.mode == EG_PLAN_PREDICT;
-    plan->steps = eg_calloc((size_t)g->n_nodes, sizeof *plan->steps);
-    int *step_of = eg_calloc((size_t)g->n_nodes, sizeof *step_of);
-    if (!plan->steps || !step_of) {
-        eg_free(step_of);
-        return eg_fail(err, EG_ERR_NO_MEMORY, "plan: out of memory");
+    size_t n = (size_t)g->n_nodes;
+    selection sel = {.g = g, .predict = plan->options.mode == EG_PLAN_PREDICT};
+    plan->steps = eg_calloc(n, sizeof *plan->steps);
+    sel.n_users = eg_calloc(3 * n, sizeof *sel.n_users);
+    sel.needed = eg_calloc(n, sizeof *sel.needed);
+    eg_status status = EG_OK;
+    if (plan->steps && sel.n_users && sel.needed) {
+        sel.user = sel.n_users + n;
+        sel.step = sel.user + n;
+        select_nodes(&sel, plan->options.features_only);
+        for (int i = 0; i < g->n_nodes; i++)
+            if (sel.needed[i] && !is_absorbed(&sel, i)) add_step(plan, &sel, i);
+        plan->logit_step = plan->options.features_only ? -1 : plan->n_steps - 1;
+        plan->feature_step = sel.step[feature_node(g)];
+    } else {
+        status = eg_fail(err, EG_ERR_NO_MEMORY, "plan: out of memory");
     }
-    for (int i = 0; i < g->n_nodes; i++) {
-        const eg_node *node = &g->nodes[i];
-        bool absorbed = false; /* the node behind runs it */
-        for (int k = i + 1; predict && is_conv(node) && k < g->n_nodes && !absorbed; k++)
-            absorbed = folds(g, k) && g->nodes[k].input[0] == i;
-        if (absorbed) continue;
-        eg_step *s = &plan->steps[plan->n_steps];
-        s->index = step_of[i] = plan->n_steps++;
-        s->node = node;
-        s->n_inputs = node->n_inputs;
-        s->op = eg_op_of(node->op);
-        for (int k = 0; k < node->n_inputs; k++) s->input[k] = step_of[node->input[k]];
-        if (predict && folds(g, i)) {
-            s->conv = &g->nodes[node->input[0]];
-            s->input[0] = step_of[s->conv->input[0]];
-            s->op = &eg_op_folded;
-        } else if (predict && is_conv(node)) {
-            s->conv = node;
-            s->op = &eg_op_folded;
-        }
-        if (node->op == EG_OP_LINEAR && node->is_head) {
-            plan->logit_step = s->index;
-            plan->feature_step = s->input[0];
-            if (plan->options.features_only) {
-                plan->n_steps--;
-                break;
-            }
-        }
-    }
-    eg_free(step_of);
-    return EG_OK;
+    eg_free(sel.n_users);
+    eg_free(sel.needed);
+    return status;
 }
 
 /* ---- lives ---- */
@@ -107,11 +150,17 @@ static int backward_time(const eg_plan *plan, int i) {
     return 2 * plan->n_steps - i;
 }
 
+/* read by the caller or the loss */
+static bool is_output(const eg_plan *plan, int i) {
+    bool out =
+        i == plan->logit_step || (i == plan->feature_step && plan->options.mode == EG_PLAN_PREDICT);
+    for (int k = 0; k < plan->n_aux; k++) out = out || i == plan->aux_step[k];
+    return out;
+}
+
 static int last_use(const eg_plan *plan, int i) {
     const eg_step *s = &plan->steps[i];
-    int last = i;
-    if (i == plan->logit_step || (i == plan->feature_step && plan->options.mode == EG_PLAN_PREDICT))
-        last = plan->n_steps; /* read by the caller or the loss */
+    int last = is_output(plan, i) ? plan->n_steps : i;
     for (int k = i + 1; k < plan->n_steps; k++)
         for (int j = 0; j < plan->steps[k].n_inputs; j++) {
             const eg_step *user = &plan->steps[k];
@@ -157,13 +206,19 @@ static void plan_forward_buffers(eg_plan *plan) {
     }
 }
 
+/* the loss writes the gradient of these logits */
+static void plan_loss(eg_plan *plan, int top) {
+    eg_step *logits = &plan->steps[top];
+    if (!logits->has_backward) return;
+    logits->dy[logits->n_dy++] =
+        eg_memplan_add(&plan->memory, eg_step_count(plan, logits->node) * sizeof(float),
+                       plan->n_steps, backward_time(plan, top));
+}
+
 static eg_status plan_gradients(eg_plan *plan, eg_error *err) {
     eg_memplan *m = &plan->memory;
-    int top = plan->logit_step;
-    eg_step *logits = &plan->steps[top];
-    logits->dy[logits->n_dy++] =
-        eg_memplan_add(m, eg_step_count(plan, logits->node) * sizeof(float), plan->n_steps,
-                       backward_time(plan, top));
+    plan_loss(plan, plan->logit_step);
+    for (int k = 0; k < plan->n_aux; k++) plan_loss(plan, plan->aux_step[k]);
     for (int i = plan->n_steps - 1; i >= 0; i--) {
         eg_step *s = &plan->steps[i];
         for (int k = 0; k < EG_NODE_MAX_INPUTS; k++) s->dx[k] = -1;
@@ -373,7 +428,16 @@ eg_status eg_plan_backward(eg_loss_result *out, eg_plan *plan, const int32_t *la
     eg_step *top = &p->steps[p->logit_step];
     if (p->options.mode != EG_PLAN_TRAIN || !top->has_backward)
         return eg_fail(err, EG_ERR_INTERNAL, "plan: nothing to train");
-    eg_loss_softmax(out, eg_plan_at(p, top->dy[0]), eg_step_y(p, top), labels,
-                    (size_t)p->options.batch, top->node->C, o);
+    size_t n = (size_t)p->options.batch;
+    eg_loss_softmax(out, eg_plan_at(p, top->dy[0]), eg_step_y(p, top), labels, n, top->node->C, o);
+    for (int k = 0; k < p->n_aux; k++) {
+        eg_step *aux = &p->steps[p->aux_step[k]];
+        float *d = eg_plan_at(p, aux->dy[0]), weight = aux->node->aux_weight;
+        eg_loss_result part;
+        if (!aux->has_backward) continue;
+        eg_loss_softmax(&part, d, eg_step_y(p, aux), labels, n, aux->node->C, o);
+        for (size_t i = 0; i < n * (size_t)aux->node->C; i++) d[i] *= weight;
+        out->objective += (double)weight * part.objective;
+    }
     return backward(p, err);
 }

@@ -12,10 +12,17 @@ static const struct {
     const char *kind;
     void (*write)(eg_term *t, const json_t *root);
 } writers[] = {
-    {"study", eg_term_study},       {"train", eg_term_train},
-    {"metrics", eg_term_metrics},   {"models", eg_term_models},
-    {"features", eg_term_features}, {"predictions", eg_term_predictions},
-    {"inspect", eg_term_inspect},   {"version", eg_term_version},
+    {"recommendation", eg_term_recommendation},
+    {"study", eg_term_study},
+    {"train", eg_term_train},
+    {"metrics", eg_term_metrics},
+    {"models", eg_term_models},
+    {"features", eg_term_features},
+    {"predictions", eg_term_predictions},
+    {"pull", eg_term_pull},
+    {"inspect", eg_term_inspect},
+    {"version", eg_term_version},
+    {"export", eg_term_inspect},
 };
 
 eg_status eg_report_terminal(char **out, const eg_doc *doc, int columns, bool colour,

@@ -45,13 +45,15 @@ void eg_table_write(eg_term *t, eg_table *table);
 
 /* ---- documents ---- */
 
-void eg_term_study(eg_term *t, const json_t *root);       /* terminal_study.c */
-void eg_term_train(eg_term *t, const json_t *root);       /* terminal_run.c */
-void eg_term_metrics(eg_term *t, const json_t *root);     /* terminal_run.c */
-void eg_term_models(eg_term *t, const json_t *root);      /* terminal_lists.c */
-void eg_term_predictions(eg_term *t, const json_t *root); /* terminal_lists.c */
-void eg_term_features(eg_term *t, const json_t *root);    /* terminal_lists.c */
-void eg_term_version(eg_term *t, const json_t *root);     /* terminal_lists.c */
-void eg_term_inspect(eg_term *t, const json_t *root);     /* terminal_inspect.c */
+void eg_term_study(eg_term *t, const json_t *root);          /* terminal_study.c */
+void eg_term_train(eg_term *t, const json_t *root);          /* terminal_run.c */
+void eg_term_metrics(eg_term *t, const json_t *root);        /* terminal_run.c */
+void eg_term_models(eg_term *t, const json_t *root);         /* terminal_lists.c */
+void eg_term_recommendation(eg_term *t, const json_t *root); /* terminal_lists.c */
+void eg_term_predictions(eg_term *t, const json_t *root);    /* terminal_lists.c */
+void eg_term_features(eg_term *t, const json_t *root);       /* terminal_lists.c */
+void eg_term_pull(eg_term *t, const json_t *root);           /* terminal_pull.c */
+void eg_term_version(eg_term *t, const json_t *root);        /* terminal_lists.c */
+void eg_term_inspect(eg_term *t, const json_t *root);        /* terminal_inspect.c */
 
 #endif

@@ -5,7 +5,7 @@
 #include "report/terminal.h"
 #include <string.h>
 
-enum { NAME_WIDTH = 14 };
+enum { NAME_WIDTH = 14, SHOWN = 12 };
 
 /* Every scalar of an object as "name value"; objects and arrays are left to others. */
 static void scalars(eg_term *t, const json_t *object) {
@@ -58,14 +58,32 @@ static void shape_cell(eg_term *t, eg_table *table, const json_t *shape) {
     eg_buffer_free(&b);
 }
 
-static void tensors(eg_term *t, const json_t *list) {
-    if (json_array_size(list) == 0) return;
+/* Not finite values over all tensors: what a broken checkpoint shows first. */
+static void broken(eg_term *t, const json_t *list) {
+    size_t n = 0;
+    const char *first = NULL;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *x = json_array_get(list, i);
+        if (!json_is_false(eg_report_at(x, "finite"))) continue;
+        if (n++ == 0) first = eg_report_string(x, "name");
+    }
+    if (n == 0) return;
+    char *line = eg_format("tensors with NaN or infinity: %zu, first %s", n, first ? first : "-");
+    if (line == NULL) t->out.failed = true;
+    eg_term_paragraph(t, "! ", line);
+    eg_free(line);
+}
+
+static void tensors(eg_term *t, const json_t *list, bool all) {
+    size_t n = json_array_size(list), shown = all || n <= SHOWN ? n : SHOWN;
+    if (n == 0) return;
+    broken(t, list);
     static const char *const heads[] = {"tensor", "dtype", "shape", "min", "max", "mean", "finite"};
     eg_table table = {.n_keys = 1};
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         eg_table_column(&table, heads[i], i >= 2 && i < 6);
     }
-    for (size_t i = 0; i < json_array_size(list); i++) {
+    for (size_t i = 0; i < shown; i++) {
         const json_t *x = json_array_get(list, i);
         eg_table_cell(&table, eg_report_string(x, "name"), EG_STYLE_PLAIN);
         eg_table_cell(&table, eg_report_string(x, "dtype"), EG_STYLE_PLAIN);
@@ -79,6 +97,11 @@ static void tensors(eg_term *t, const json_t *list) {
     }
     eg_term_heading(t, "Tensors");
     eg_table_write(t, &table);
+    if (shown == n) return;
+    char *line = eg_format("%zu more: --all lists them, --json has every figure", n - shown);
+    if (line == NULL) t->out.failed = true;
+    eg_term_paragraph(t, "... ", line);
+    eg_free(line);
 }
 
 void eg_term_inspect(eg_term *t, const json_t *root) {
@@ -89,7 +112,7 @@ void eg_term_inspect(eg_term *t, const json_t *root) {
         scalars(t, metadata);
     }
     globals(t, eg_report_at(root, "globals"));
-    tensors(t, eg_report_at(root, "tensors"));
+    tensors(t, eg_report_at(root, "tensors"), eg_report_at(root, "list_all") != NULL);
     if (eg_report_at(root, "summary") != NULL) eg_term_train(t, eg_report_at(root, "summary"));
     if (json_object_size(config) > 0) {
         eg_term_heading(t, "Configuration");

@@ -6,43 +6,90 @@ enum { NAME_WIDTH = 14 };
 
 /* ---- models ---- */
 
-static void model_row(eg_table *table, const json_t *m, bool measured) {
+/* One row; which columns there are is decided by the whole list. */
+static void model_row(eg_table *table, const json_t *m, bool measured, bool advised, bool logme) {
     eg_table_cell(table, eg_report_string(m, "name"), EG_STYLE_PLAIN);
-    eg_table_figure(table, eg_report_integer(m, "parameters"));
+    eg_table_cell(table, eg_report_string(m, "family"), EG_STYLE_PLAIN);
+    eg_table_figure(table, eg_report_large(m, "parameters"));
     eg_table_figure(table, eg_report_large(m, "multiply_adds"));
     eg_table_figure(table, eg_report_published(m, "imagenet_top1"));
-    eg_table_figure(table, eg_report_published(m, "imagenet_top5"));
-    eg_table_figure(table, eg_report_integer(m, "img_size"));
-    eg_table_figure(table, eg_report_bytes(m, "file_bytes"));
+    if (!advised) eg_table_figure(table, eg_report_published(m, "imagenet_top5"));
     if (measured) {
         eg_table_figure(table, eg_report_real(m, "measured_ms_per_image", 1));
-        eg_table_figure(table, eg_report_real(m, "measured_train_images_per_second", 1));
+        eg_table_figure(table, eg_report_real(m, "measured_train_ms_per_image", 1));
         eg_table_figure(table, eg_report_bytes(m, "peak_bytes"));
     }
+    if (advised) {
+        eg_table_figure(table, eg_report_real(m, "minutes", 1));
+        eg_table_figure(table, eg_report_real(m, "score", 1));
+        if (logme) eg_table_figure(table, eg_report_real(m, "logme", 3));
+        eg_table_cell(table, eg_report_scalar(eg_report_at(m, "fits")).text, EG_STYLE_PLAIN);
+        eg_table_cell(table, eg_report_scalar(eg_report_at(m, "weights_here")).text,
+                      EG_STYLE_PLAIN);
+        return;
+    }
+    eg_table_figure(table, eg_report_bytes(m, "file_bytes"));
+    eg_table_figure(table, eg_report_integer(m, "img_size"));
     eg_table_cell(table, eg_report_string(m, "weights"), EG_STYLE_PLAIN);
 }
 
-void eg_term_models(eg_term *t, const json_t *root) {
-    static const char *const heads[] = {"model", "parameters", "mult-adds", "top-1",
-                                        "top-5", "px",         "file"};
-    static const char *const measures[] = {"ms/image", "train img/s", "memory"};
-    json_t *list = json_is_array(root) ? json_incref((json_t *)(uintptr_t)root) : json_array();
-    if (json_is_object(root)) json_array_append(list, (json_t *)(uintptr_t)root);
-    bool measured = false;
+static void model_table(eg_term *t, const json_t *list, bool advised) {
+    bool measured = false, logme = false;
     for (size_t i = 0; i < json_array_size(list); i++) {
-        measured |= eg_report_at(json_array_get(list, i), "measured_ms_per_image") != NULL;
+        const json_t *m = json_array_get(list, i);
+        measured |= eg_report_at(m, "measured_batch") != NULL;
+        logme |= eg_report_at(m, "logme") != NULL;
     }
     eg_table table = {.n_keys = 1};
-    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
-        eg_table_column(&table, heads[i], i > 0);
+    eg_table_column(&table, "model", false);
+    eg_table_column(&table, "family", false);
+    eg_table_column(&table, "params", true);
+    eg_table_column(&table, "mult-adds", true);
+    eg_table_column(&table, "top-1", true);
+    if (!advised) eg_table_column(&table, "top-5", true);
+    if (measured) {
+        eg_table_column(&table, "ms", true);
+        eg_table_column(&table, "train ms", true);
+        eg_table_column(&table, "memory", true);
     }
-    for (size_t i = 0; measured && i < 3; i++) eg_table_column(&table, measures[i], true);
-    eg_table_column(&table, "weights", false);
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        model_row(&table, json_array_get(list, i), measured);
+    if (advised) {
+        eg_table_column(&table, "minutes", true);
+        eg_table_column(&table, "score", true);
+        if (logme) eg_table_column(&table, "LogME", true);
+        eg_table_column(&table, "fits", false);
+        eg_table_column(&table, "weights here", false);
+    } else {
+        eg_table_column(&table, "file", true);
+        eg_table_column(&table, "px", true);
+        eg_table_column(&table, "weights", false);
     }
+    for (size_t i = 0; i < json_array_size(list); i++)
+        model_row(&table, json_array_get(list, i), measured, advised, logme);
     eg_table_write(t, &table);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        eg_term_paragraph(t, "- ", eg_report_string(json_array_get(list, i), "refused"));
+    if (measured)
+        eg_term_paragraph(t, "",
+                          "ms, train ms: per image, median on this machine. memory: planned for a "
+                          "training step: activations, weights, gradients, AdamW's moments.");
+}
+
+void eg_term_models(eg_term *t, const json_t *root) {
+    json_t *list = json_is_array(root) ? json_incref((json_t *)(uintptr_t)root) : json_array();
+    if (json_is_object(root)) json_array_append(list, (json_t *)(uintptr_t)root);
+    model_table(t, list, false);
     json_decref(list);
+}
+
+void eg_term_recommendation(eg_term *t, const json_t *root) {
+    const json_t *text = eg_report_at(root, "text");
+    eg_term_heading(t, "Rule");
+    eg_term_paragraph(t, "", eg_report_string(root, "rule"));
+    eg_term_heading(t, "Short list");
+    model_table(t, eg_report_at(root, "shortlist"), true);
+    eg_term_heading(t, "Choice");
+    for (size_t i = 0; i < json_array_size(text); i++)
+        eg_term_paragraph(t, "- ", json_string_value(json_array_get(text, i)));
 }
 
 /* ---- predictions ---- */

@@ -104,4 +104,13 @@ eg_status eg_logistic_fit(double *coef, double *intercept, int *n_iterations, co
                           const int32_t *label, size_t n, size_t D, int n_classes,
                           const eg_logistic_options *o, eg_error *err);
 
+/* ---- transferability of features (logme.c) ---- */
+
+/* LogME (You et al. 2021, ICML): log evidence a sample of Bayesian linear regression of each class's 0/1 labels on
+ * x (n, D), at its best prior and noise, mean over the classes. Higher: a linear head explains the labels better.
+ * Takes min(n, D)^2 doubles. Same bits for any number of threads. EG_ERR_INPUT: fewer than 2 samples or classes, a
+ * label out of range, a feature that is not finite; EG_ERR_NO_MEMORY; EG_ERR_DIVERGED.                        */
+eg_status eg_logme(double *out, const float *x, const int32_t *label, size_t n, size_t D,
+                   int n_classes, eg_error *err);
+
 #endif

@@ -100,9 +100,18 @@ static eg_status open_into(eg_opened_run *r, const eg_state_dict *sd, eg_error *
     return EG_OK;
 }
 
+eg_status eg_study_run_from(eg_opened_run *out, const eg_state_dict *sd, eg_error *err) {
+    eg_opened_run r = {.threshold = 0.5};
+    eg_status status = open_into(&r, sd, err);
+    if (status == EG_OK)
+        *out = r;
+    else
+        eg_study_run_close(&r);
+    return status;
+}
+
 eg_status eg_study_run_open(eg_opened_run *out, const char *run, eg_error *err) {
     eg_state_dict *sd = NULL;
-    eg_opened_run r = {.threshold = 0.5};
     if (!eg_path_exists(run))
         return eg_fail(err, EG_ERR_NOT_FOUND,
                        "%s: no such run - give the directory engraft train wrote", run);
@@ -110,15 +119,11 @@ eg_status eg_study_run_open(eg_opened_run *out, const char *run, eg_error *err) 
     if (!path) return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
     eg_status status = eg_weights_read(&sd, path, err);
     if (status == EG_OK) {
-        status = open_into(&r, sd, err);
+        status = eg_study_run_from(out, sd, err);
         if (status != EG_OK) status = eg_error_in(err, status, path);
     }
     eg_state_dict_free(sd);
     eg_free(path);
-    if (status == EG_OK)
-        *out = r;
-    else
-        eg_study_run_close(&r);
     return status;
 }
 

@@ -81,6 +81,7 @@ eg_status eg_features(eg_doc **out, const char *dir, const eg_options *o, const 
                        "--out %s: exists - choose another name, or replace it with --overwrite",
                        path);
     EG_TRY(eg_study_settings_resolve(&s, o, o->model, "frozen", err));
+    if (s.weights_note) eg_study_note(ev, "%s", s.weights_note);
     eg_status status = run(&json, dir, &s, path, ev, err);
     eg_study_settings_free(&s);
     EG_TRY(status);

@@ -39,7 +39,8 @@ static eg_status compare_one(freeze_count *count, const eg_network *net,
     const eg_tensor *saved = eg_state_dict_find(saved_sd, tensor->name);
     const eg_tensor *given = eg_network_bound(net, given_sd, tensor->name);
     bool same = false;
-    if (!given && tensor->role == EG_TENSOR_COUNTER) return EG_OK; /* nothing to compare with */
+    /* nothing to compare with: files may lack counters and auxiliary branches */
+    if (!given && (tensor->role == EG_TENSOR_COUNTER || tensor->is_aux)) return EG_OK;
     if (!saved || !given)
         return eg_fail(err, EG_ERR_INTERNAL, "freeze proof: %s is missing in %s", tensor->name,
                        saved ? "the weights file" : "the saved network");

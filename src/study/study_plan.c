@@ -20,15 +20,15 @@ static bool next_name(char name[64], const char **at) {
 }
 
 static eg_status parse_models(eg_study_plan *p, const char *text, eg_error *err) {
-    char name[64];
+    char name[64], hint[EG_ARCH_HINT];
     p->models = eg_calloc(eg_arch_count() + 1, sizeof *p->models);
     if (!p->models) return no_memory(err);
     for (const char *at = text ? text : ""; next_name(name, &at);) {
         const eg_arch_info *arch = eg_arch_find(name);
         bool repeated = false;
         if (!arch)
-            return eg_fail(err, EG_ERR_USAGE, "--models: %s is unknown; known models: %s", name,
-                           eg_arch_names());
+            return eg_fail(err, EG_ERR_USAGE, "--models: %s is unknown; %s", name,
+                           eg_arch_hint(hint, name));
         for (size_t i = 0; i < p->n_models; i++) repeated = repeated || p->models[i] == arch;
         if (!repeated) p->models[p->n_models++] = arch;
     }
@@ -67,7 +67,17 @@ static eg_status reason_to_skip(const char **reason, const eg_arch_info *arch, e
         return EG_OK;
     }
     EG_TRY(eg_study_weights_find(&path, o->weights, arch->name, err));
-    if (!path) *reason = "no pretrained weights were given (--weights MODEL=FILE)";
+    if (!path) {
+        eg_cached_weights found;
+        EG_TRY(eg_study_weights_cached(&found, arch->name, arch->weights_file, arch->weights_sha256,
+                                       o, err));
+        path = found.path;
+    }
+    if (!path)
+        *reason =
+            arch->weights_url
+                ? "no pretrained weights here: engraft pull gets them, or --weights MODEL=FILE"
+                : "no pretrained weights were given (--weights MODEL=FILE)";
     eg_free(path);
     return EG_OK;
 }
@@ -77,7 +87,10 @@ static eg_status add_pair(eg_study_plan *p, const eg_arch_info *arch, eg_run_mod
     const char *reason, *name = eg_study_mode_name(mode);
     EG_TRY(reason_to_skip(&reason, arch, mode, o, err));
     if (!reason) {
-        EG_TRY(eg_study_settings_resolve(&p->runs[p->n_runs], o, arch->name, name, err));
+        eg_settings *s = &p->runs[p->n_runs];
+        EG_TRY(eg_study_settings_resolve(s, o, arch->name, name, err));
+        bool said = p->n_runs > 0 && s[-1].weights_note && s[-1].arch == arch;
+        if (s->weights_note && !said) eg_study_note(ev, "%s", s->weights_note);
         p->n_runs++;
         return EG_OK;
     }

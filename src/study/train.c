@@ -106,6 +106,7 @@ eg_status eg_train(eg_doc **out, const char *dir, const eg_options *o, const eg_
     }
     eg_settings s;
     EG_TRY(eg_study_settings_resolve(&s, o, o->model, o->mode, err));
+    if (s.weights_note) eg_study_note(ev, "%s", s.weights_note);
     eg_status status = run_new(&summary, dir, &s, o, ev, err);
     eg_study_settings_free(&s);
     return status == EG_OK ? finish_doc(out, summary, err) : status;

@@ -177,10 +177,11 @@ static eg_status diverged(const trainer *t, int64_t step, const char *what, doub
     char kept[300];
     return eg_fail(err, EG_ERR_DIVERGED,
                    "training diverged in epoch %lld, step %lld of %lld (learning rate %.3g): the "
-                   "%s is %g - %s; "
+                   "%s is %s - %s; "
                    "try a smaller --lr (a tenth), or --clip-grad 1",
                    (long long)t->epoch, (long long)step, (long long)t->schedule.steps_per_epoch,
-                   t->lr, what, value, kept_text(kept, sizeof kept, t));
+                   t->lr, what, isnan(value) ? "not a number" : "infinite",
+                   kept_text(kept, sizeof kept, t));
 }
 
 static void report_step(const trainer *t, int64_t step, double loss) {

@@ -31,3 +31,16 @@ hostile_pickle() {
 one_image() {
     ls "$SAMPLES"/chest_xray/test/NORMAL/*.jp*g | head -n 1
 }
+
+# weights_server FOLDER: serve it on 127.0.0.1 (tests/http/weights_server says how badly); sets $port and $server, and
+# the log of requests is ./log. Ends the case when there is no python3, with its expected output unread.
+weights_server() {
+    "$SAMPLES/../tests/http/weights_server" "$1" port.txt log &
+    server=$!
+    tries=0
+    while [ ! -s port.txt ] && [ $tries -lt 100 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+    read -r port <port.txt
+}

@@ -17,13 +17,36 @@ typedef struct {
 } tensors;
 
 static const eg_conv_shape shapes[] = {
-    /* N H W C K P Q R stride before after groups */
-    {2, 8, 8, 16, 32, 8, 8, 1, 1, 0, 0, 1},     {1, 9, 7, 3, 16, 5, 4, 3, 2, 1, 1, 1},
-    {2, 14, 14, 24, 40, 14, 14, 3, 1, 1, 1, 1}, {1, 15, 15, 8, 16, 7, 7, 3, 2, 0, 0, 1},
-    {2, 16, 16, 3, 32, 8, 8, 3, 2, 0, 1, 1},    {1, 21, 21, 3, 64, 11, 11, 7, 2, 3, 3, 1},
-    {3, 7, 7, 33, 17, 4, 4, 1, 2, 0, 0, 1},     {5, 6, 6, 8, 8, 6, 6, 3, 1, 1, 1, 1},
-    {5, 6, 6, 8, 8, 6, 6, 1, 1, 0, 0, 1},       {5, 12, 12, 3, 8, 6, 6, 3, 2, 1, 1, 1},
-    {1, 6, 6, 32, 64, 6, 6, 3, 1, 1, 1, 4},
+    /* N H W C K P Q R S stride before after left right groups */
+    {2, 8, 8, 16, 32, 8, 8, 1, 1, 1, 0, 0, 0, 0, 1},
+    {1, 9, 7, 3, 16, 5, 4, 3, 3, 2, 1, 1, 1, 1, 1},
+    {2, 14, 14, 24, 40, 14, 14, 3, 3, 1, 1, 1, 1, 1, 1},
+    {1, 15, 15, 8, 16, 7, 7, 3, 3, 2, 0, 0, 0, 0, 1},
+    {2, 16, 16, 3, 32, 8, 8, 3, 3, 2, 0, 1, 0, 1, 1},
+    {1, 21, 21, 3, 64, 11, 11, 7, 7, 2, 3, 3, 3, 3, 1},
+    {3, 7, 7, 33, 17, 4, 4, 1, 1, 2, 0, 0, 0, 0, 1},
+    {5, 6, 6, 8, 8, 6, 6, 3, 3, 1, 1, 1, 1, 1, 1},
+    {5, 6, 6, 8, 8, 6, 6, 1, 1, 1, 0, 0, 0, 0, 1},
+    {5, 12, 12, 8, 16, 6, 6, 1, 1, 2, 0, 0, 0, 0, 1},
+    {5, 12, 12, 8, 16, 6, 6, 3, 3, 2, 1, 1, 1, 1, 1},
+    {5, 12, 12, 3, 8, 6, 6, 3, 3, 2, 1, 1, 1, 1, 1},
+    {1, 6, 6, 32, 64, 6, 6, 3, 3, 1, 1, 1, 1, 1, 4},
+    /* rectangular windows, as Inception's */
+    {2, 9, 9, 16, 24, 9, 9, 1, 7, 1, 0, 0, 3, 3, 1},
+    {2, 9, 9, 16, 24, 9, 9, 7, 1, 1, 3, 3, 0, 0, 1},
+    {1, 8, 8, 33, 17, 8, 8, 1, 3, 1, 0, 0, 1, 1, 1},
+    {3, 8, 10, 16, 32, 8, 10, 3, 1, 1, 1, 1, 0, 0, 1},
+    {2, 10, 7, 6, 9, 4, 4, 5, 2, 2, 0, 1, 1, 0, 3},
+    {2, 7, 7, 16, 16, 7, 9, 3, 5, 1, 1, 1, 3, 3, 4},
+    /* grouped: ResNeXt's 32 x 4, RegNet's 8 and 16 wide, the depthwise multiplier, one input channel a group */
+    {2, 7, 7, 128, 128, 7, 7, 3, 3, 1, 1, 1, 1, 1, 32},
+    {1, 8, 8, 128, 128, 4, 4, 3, 3, 2, 1, 1, 1, 1, 32},
+    {2, 6, 6, 48, 48, 6, 6, 3, 3, 1, 1, 1, 1, 1, 6},
+    {1, 7, 7, 48, 104, 4, 4, 3, 3, 2, 1, 1, 1, 1, 8},
+    {1, 6, 6, 64, 64, 6, 6, 3, 3, 1, 1, 1, 1, 1, 4},
+    {2, 6, 6, 16, 48, 6, 6, 3, 3, 1, 1, 1, 1, 1, 16},
+    {2, 6, 6, 7, 14, 3, 3, 3, 3, 2, 1, 1, 1, 1, 7},
+    {2, 5, 5, 3, 12, 5, 5, 1, 1, 1, 0, 0, 0, 0, 3},
 };
 
 static float *fill(size_t n, uint32_t stream) {
@@ -37,7 +60,7 @@ static float *fill(size_t n, uint32_t stream) {
 static tensors make(const eg_conv_shape *s) {
     tensors t = {.n_src = (size_t)(s->N * s->H * s->W * s->C),
                  .n_dst = (size_t)(s->N * s->P * s->Q * s->K),
-                 .n_weights = (size_t)(s->K * s->C / s->groups * s->R * s->R)};
+                 .n_weights = (size_t)(s->K * s->C / s->groups * s->R * s->S)};
     t.src = fill(t.n_src, 1);
     t.dst = fill(t.n_dst, 2);
     t.weights = fill(t.n_weights, 3);
@@ -65,13 +88,13 @@ static void triples(const eg_conv_shape *s, void (*each)(void *, size_t, size_t,
                 for (int k = 0; k < s->K; k++)
                     for (int c = 0; c < D; c++)
                         for (int r = 0; r < s->R; r++)
-                            for (int u = 0; u < s->R; u++) {
+                            for (int u = 0; u < s->S; u++) {
                                 int h = p * s->stride - s->pad_before + r,
-                                    w = q * s->stride - s->pad_before + u;
+                                    w = q * s->stride - s->pad_left + u;
                                 if (h < 0 || h >= s->H || w < 0 || w >= s->W) continue;
                                 size_t x =
                                     (size_t)(((n * s->H + h) * s->W + w) * s->C + k / E * D + c);
-                                size_t v = (size_t)(((k * D + c) * s->R + r) * s->R + u);
+                                size_t v = (size_t)(((k * D + c) * s->R + r) * s->S + u);
                                 each(context, x, v,
                                      (size_t)(((n * s->P + p) * s->Q + q) * s->K + k));
                             }
@@ -111,6 +134,8 @@ static double act_of(double v, int act) {
     if (act == EG_KACT_SILU) return v / (1 + exp(-v));
     if (act == EG_KACT_SIGMOID) return 1 / (1 + exp(-v));
     if (act == EG_KACT_HARDSWISH) return v * fmin(fmax(v + 3, 0), 6) / 6;
+    if (act == EG_KACT_HARDSIGMOID) return fmin(fmax(v + 3, 0), 6) / 6;
+    if (act == EG_KACT_GELU) return v * erfc(-v / sqrt(2)) / 2;
     return v;
 }
 
@@ -187,10 +212,10 @@ static void test_convolution(void **state) {
             oracle o = {&t, eg_calloc(n, sizeof(double)), eg_calloc(n, sizeof(double)), pass};
             triples(s, add_term, &o);
             if (pass == EG_CONV_FORWARD) {
-                for (int act = EG_KACT_NONE; act <= EG_KACT_HARDSWISH; act++)
-                    run_forward(s, &t, &o, act, act % 2);
-                run_forward(s, &t, &o, EG_KACT_RELU, true);
-                run_forward(s, &t, &o, EG_KACT_NONE, true);
+                for (int act = EG_KACT_NONE; act < EG_KACT_COUNT; act++) {
+                    run_forward(s, &t, &o, act, false);
+                    run_forward(s, &t, &o, act, true);
+                }
             } else {
                 run_backward(s, &t, &o, (eg_conv_pass)pass);
             }

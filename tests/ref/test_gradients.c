@@ -1,17 +1,6 @@
-/* The gradient of every op by central differences, on small networks built here: for each parameter tensor the derivative of
- * the loss along a random direction, (L(w + h d) - L(w - h d)) / 2h, against grad . d, within 2 % of its size. Stochastic
- * ops (dropout, stochastic depth) repeat their draws because they are keyed by the step. Batch norm runs in both modes. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "net/exec.h"
-
-enum { SIDE = 12, CLASSES = 3, BATCH = 5 };
+/* The gradient of every op by central differences (gradient_check.h), on small networks built here. Batch norm runs in both
+ * modes. Attention and what goes with it: test_attention.c. */
+#include "ref/gradient_check.h"
 
 static int tail(eg_graph *g, int x) {
     x = eg_graph_mean_pool(g, x);
@@ -32,7 +21,7 @@ static eg_status build_plain(eg_graph *g, const eg_arch *arch, int n_classes, in
     x = eg_graph_act(g, x, EG_ACT_SILU);
     x = eg_graph_conv(g, x, "c2", 16, 3, 1, 1, 1, true);
     x = eg_graph_act(g, x, EG_ACT_HARDSWISH);
-    x = eg_graph_max_pool(g, x, 2, 2, 0);
+    x = eg_graph_max_pool(g, x, 2, 2, 0, false);
     x = eg_graph_flatten(g, x);
     x = eg_graph_linear(g, x, "fc", 11, false);
     x = eg_graph_act(g, x, EG_ACT_SIGMOID);
@@ -53,7 +42,7 @@ static eg_status build_mobile(eg_graph *g, const eg_arch *arch, int n_classes, i
     x = eg_graph_act(g, eg_graph_bn(g, x, "expand_bn", 1e-3f, 0.1f), EG_ACT_SILU);
     x = eg_graph_conv(g, x, "dw", 20, 3, 1, 1, 20, false);
     x = eg_graph_act(g, eg_graph_bn(g, x, "dw_bn", 1e-3f, 0.1f), EG_ACT_SILU);
-    x = eg_graph_se(g, x, "se", 4, EG_ACT_SILU);
+    x = eg_graph_se(g, x, "se", 4, EG_ACT_SILU, EG_ACT_SIGMOID);
     x = eg_graph_conv(g, x, "project", 8, 1, 1, 0, 1, false);
     x = eg_graph_bn(g, x, "project_bn", 1e-3f, 0.1f);
     x = eg_graph_add(g, eg_graph_drop_path(g, x, 0.4f), from);
@@ -94,94 +83,70 @@ static eg_status build_unfused(eg_graph *g, const eg_arch *arch, int n_classes, 
     return done(g);
 }
 
-static const int32_t labels[BATCH] = {0, 2, 1, 1, 0};
-
-static double loss(eg_plan *p) {
-    static const float weight[CLASSES] = {1.0f, 2.0f, 0.5f};
-    eg_loss_options o = {.class_weight = weight, .smoothing = 0.1};
-    eg_error err;
-    eg_loss_result r;
-    if (eg_plan_forward(p, BATCH, 3, &err) != EG_OK) fail_msg("%s", err.text);
-    if (eg_plan_backward(&r, p, labels, &o, &err) != EG_OK) fail_msg("%s", err.text);
-    return r.objective;
+/* branches of rectangular windows put together, average pool, channel shuffle and slices read twice (Inception, ShuffleNet),
+ * a max pool whose last window hangs over the end, adaptive pool with overlapping cells, 12 -> 6 -> 4 pixels     */
+static eg_status build_branches(eg_graph *g, const eg_arch *arch, int n_classes, int side) {
+    (void)arch;
+    (void)n_classes;
+    int x = eg_graph_input(g, side, side, 3);
+    x = eg_graph_act(g, eg_graph_conv(g, x, "stem", 8, 3, 1, 0, 1, true), EG_ACT_SILU);
+    int branch[4];
+    branch[0] = eg_graph_conv_rect(g, x, "tall", 5, (int[]){5, 1}, (int[]){2, 0});
+    branch[1] = eg_graph_conv_rect(g, x, "wide", 7, (int[]){1, 3}, (int[]){0, 1});
+    branch[2] = eg_graph_conv(g, eg_graph_avg_pool(g, x, 3, 1, 1), "pooled", 4, 1, 1, 0, 1, false);
+    branch[3] = x;
+    x = eg_graph_act(g, eg_graph_concat(g, branch, 4), EG_ACT_GELU);
+    x = eg_graph_max_pool(g, x, 3, 2, 0, true); /* 10 -> 5: the last window has two of three rows */
+    x = eg_graph_conv(g, x, "grouped", 24, 3, 1, 1, 4, true);
+    x = eg_graph_shuffle(g, eg_graph_act(g, x, EG_ACT_HARDSIGMOID), 3);
+    int parts[3] = {eg_graph_slice(g, x, 0, 9), eg_graph_slice(g, x, 9, 15),
+                    eg_graph_slice(g, x, 4, 9)};
+    parts[0] = eg_graph_conv(g, parts[0], "part", 9, 1, 1, 0, 1, true);
+    parts[0] = eg_graph_add(g, parts[0], parts[2]);
+    x = eg_graph_shuffle(g, eg_graph_concat(g, parts, 2), 2);
+    x = eg_graph_adaptive_pool(g, x, 3);
+    eg_graph_linear(g, eg_graph_flatten(g, x), "head", CLASSES, true);
+    return done(g);
 }
 
-/* difference quotient of the loss along `direction` with step h */
-static double quotient(eg_plan *p, eg_net_tensor *t, const float *start, const float *direction,
-                       double h) {
-    double side[2];
-    for (int k = 0; k < 2; k++) {
-        for (size_t i = 0; i < t->count; i++)
-            t->data[i] = start[i] + (float)(k ? -h : h) * direction[i];
-        side[k] = loss(p);
-    }
-    memcpy(t->data, start, t->count * sizeof *start);
-    return (side[0] - side[1]) / (2 * h);
+/* ConvNeXt's stem, block and downsampling; a depthwise window with bias in front of batch norm, MobileNetV3's gate */
+static eg_status build_convnext(eg_graph *g, const eg_arch *arch, int n_classes, int side) {
+    (void)arch;
+    (void)n_classes;
+    int x = eg_graph_input(g, side, side, 3);
+    x = eg_graph_conv(g, x, "stem", 20, 2, 2, 0, 1, true);
+    x = eg_graph_layer_norm(g, x, "stem_norm", 1e-6f);
+    int y = eg_graph_conv(g, x, "dw", 20, 7, 1, 3, 20, true);
+    y = eg_graph_pointwise(g, eg_graph_layer_norm(g, y, "norm", 1e-6f), "grow", 33);
+    y = eg_graph_pointwise(g, eg_graph_act(g, y, EG_ACT_GELU), "shrink", 20);
+    y = eg_graph_layer_scale(g, y, "layer_scale", 0.7f);
+    x = eg_graph_add(g, eg_graph_drop_path(g, y, 0.3f), x);
+    x = eg_graph_conv(g, x, "dw2", 20, 3, 2, 1, 20, true);
+    x = eg_graph_act(g, eg_graph_bn(g, x, "bn", 1e-3f, 0.1f), EG_ACT_HARDSWISH);
+    x = eg_graph_se(g, x, "se", 6, EG_ACT_SILU, EG_ACT_HARDSIGMOID);
+    tail(g, x);
+    return done(g);
 }
 
-/* A long step crosses kinks of ReLU, a short one drowns in float rounding: the best of three has to agree. */
-static void check_tensor(eg_plan *p, eg_net_tensor *t, uint32_t stream) {
-    static const double steps[] = {4e-3, 1e-3, 3e-4};
-    float *start = eg_malloc(t->count * sizeof *start),
-          *direction = eg_malloc(t->count * sizeof *direction);
-    assert_true(start && direction);
-    memcpy(start, t->data, t->count * sizeof *start);
-    eg_random r = eg_random_make(5, stream, 0, 0);
-    double length = 0, along = 0, size = 0, best = INFINITY;
-    for (size_t i = 0; i < t->count; i++) {
-        direction[i] = (float)eg_random_normal(&r);
-        length += (double)direction[i] * (double)direction[i];
+/* DenseNet: batch norm and activation in front of the convolutions, on what grows by concatenation */
+static eg_status build_dense(eg_graph *g, const eg_arch *arch, int n_classes, int side) {
+    (void)arch;
+    (void)n_classes;
+    int x = eg_graph_input(g, side, side, 3);
+    x = eg_graph_conv(g, x, "stem", 8, 3, 1, 1, 1, false);
+    int all[3] = {x};
+    for (int i = 1; i < 3; i++) {
+        static const char *const norms[] = {"", "norm1", "norm2"}, *const convs[] = {"", "c1",
+                                                                                     "c2"};
+        x = i > 1 ? eg_graph_concat(g, all, i) : x;
+        x = eg_graph_act(g, eg_graph_bn(g, x, norms[i], 1e-5f, 0.1f), EG_ACT_RELU);
+        all[i] = x = eg_graph_conv(g, x, convs[i], 6, 3, 1, 1, 1, false);
     }
-    length = sqrt(length);
-    for (size_t i = 0; i < t->count; i++) direction[i] /= (float)length;
-    loss(p);
-    for (size_t i = 0; i < t->count; i++) {
-        along += (double)t->grad[i] * (double)direction[i];
-        size += (double)t->grad[i] * (double)t->grad[i];
-    }
-    for (size_t k = 0; k < sizeof steps / sizeof *steps; k++)
-        best = fmin(best, fabs(quotient(p, t, start, direction, steps[k]) - along));
-    double scale = sqrt(size / (double)t->count);
-    if (!(best <= 0.02 * scale + 2e-4))
-        fail_msg("%s: numeric and backward differ by %.3g (backward %.6g, scale %.3g)", t->name,
-                 best, along, scale);
-    eg_free(start);
-    eg_free(direction);
-}
-
-static void check_network(eg_status (*build)(eg_graph *, const eg_arch *, int, int),
-                          eg_bn_mode bn) {
-    static eg_arch arch;
-    arch = (eg_arch){.info = {.name = "test", .img_size = SIDE}, .build = build};
-    eg_error err;
-    eg_network *net = NULL;
-    eg_plan *p = NULL;
-    if (eg_network_of(&net, &arch, CLASSES, SIDE, &err) != EG_OK) fail_msg("%s", err.text);
-    size_t n;
-    eg_net_tensor *tensors = eg_network_tensors(net, &n);
-    eg_network_init(net, 1);
-    eg_random r = eg_random_make(9, 9, 9, 9);
-    for (size_t i = 0; i < n; i++) /* away from 0 and 1, so that every term counts */
-        for (size_t k = 0; tensors[i].n_dims == 1 && tensors[i].data && k < tensors[i].count; k++)
-            tensors[i].data[k] += (float)(0.3 * eg_random_uniform(&r));
-    eg_plan_options o = {.mode = EG_PLAN_TRAIN,
-                         .batch = BATCH,
-                         .bn = bn,
-                         .stochastic = true,
-                         .dropout = -1,
-                         .seed = 4};
-    if (eg_plan_new(&p, net, &o, &err) != EG_OK) fail_msg("%s", err.text);
-    float *x = eg_plan_input(p);
-    for (int i = 0; i < BATCH * SIDE * SIDE * 3; i++) x[i] = (float)eg_random_normal(&r);
-    size_t checked = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (tensors[i].role != EG_TENSOR_PARAMETER) continue;
-        check_tensor(p, &tensors[i], (uint32_t)i);
-        checked++;
-    }
-    assert_true(checked >= 6);
-    eg_plan_free(p);
-    eg_network_free(net);
+    x = eg_graph_act(g, eg_graph_bn(g, eg_graph_concat(g, all, 3), "norm3", 1e-5f, 0.1f),
+                     EG_ACT_GELU);
+    x = eg_graph_conv(g, eg_graph_avg_pool(g, x, 2, 2, 0), "t", 16, 1, 1, 0, 1, false);
+    tail(g, eg_graph_act(g, eg_graph_bn(g, x, "norm4", 1e-5f, 0.1f), EG_ACT_RELU));
+    return done(g);
 }
 
 static void test_plain(void **state) {
@@ -206,9 +171,28 @@ static void test_unfused(void **state) {
     check_network(build_unfused, EG_BN_TRAIN);
 }
 
+static void test_branches(void **state) {
+    (void)state;
+    check_network(build_branches, EG_BN_TRAIN);
+}
+
+static void test_convnext(void **state) {
+    (void)state;
+    check_network(build_convnext, EG_BN_TRAIN);
+    check_network(build_convnext, EG_BN_FROZEN);
+}
+
+static void test_dense(void **state) {
+    (void)state;
+    check_network(build_dense, EG_BN_TRAIN);
+    check_network(build_dense, EG_BN_FROZEN);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain), cmocka_unit_test(test_mobile),
-                                       cmocka_unit_test(test_residual),
-                                       cmocka_unit_test(test_unfused)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_plain),    cmocka_unit_test(test_mobile),
+        cmocka_unit_test(test_residual), cmocka_unit_test(test_unfused),
+        cmocka_unit_test(test_branches), cmocka_unit_test(test_convnext),
+        cmocka_unit_test(test_dense)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

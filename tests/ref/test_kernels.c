@@ -54,6 +54,10 @@ static double act_of(double v, int act) {
         return 1 / (1 + exp(-v));
     case EG_KACT_HARDSWISH:
         return v * fmin(fmax(v + 3, 0), 6) / 6;
+    case EG_KACT_HARDSIGMOID:
+        return fmin(fmax(v + 3, 0), 6) / 6;
+    case EG_KACT_GELU:
+        return v * erfc(-v / sqrt(2)) / 2;
     default:
         return v;
     }
@@ -72,6 +76,10 @@ static double slope_of(double v, int act) {
         return s * (1 - s);
     case EG_KACT_HARDSWISH:
         return v <= -3 ? 0 : v >= 3 ? 1 : (2 * v + 3) / 6;
+    case EG_KACT_HARDSIGMOID:
+        return v > -3 && v < 3 ? 1.0 / 6 : 0;
+    case EG_KACT_GELU:
+        return erfc(-v / sqrt(2)) / 2 + v * exp(-v * v / 2) / sqrt(2 * 3.14159265358979323846);
     default:
         return 1;
     }
@@ -121,7 +129,7 @@ static void check_sums(const eg_kernels *k) {
 
 static void check_apply(const eg_kernels *k) {
     for (int ci = 0; ci < N_CHANNELS; ci++)
-        for (int act = EG_KACT_NONE; act <= EG_KACT_HARDSWISH; act++)
+        for (int act = EG_KACT_NONE; act < EG_KACT_COUNT; act++)
             for (int variant = 0; variant < 4; variant++) {
                 int C = channels[ci];
                 size_t rows = 5;
@@ -169,7 +177,7 @@ static void check_reduce_case(const eg_kernels *k, int C, size_t rows, int act, 
 
 static void check_reduce(const eg_kernels *k) {
     for (int ci = 0; ci < N_CHANNELS; ci++)
-        for (int act = EG_KACT_NONE; act <= EG_KACT_HARDSWISH; act++)
+        for (int act = EG_KACT_NONE; act < EG_KACT_COUNT; act++)
             for (int second = 0; second < 2; second++) {
                 check_reduce_case(k, channels[ci], 70, act, second, false);
                 if (act <= EG_KACT_RELU6) check_reduce_case(k, channels[ci], 3, act, second, true);
@@ -198,7 +206,7 @@ static void check_dx(const eg_kernels *k) {
 
 static void check_elementwise(const eg_kernels *k) {
     for (size_t n = 1; n < 70; n++)
-        for (int act = EG_KACT_NONE; act <= EG_KACT_HARDSWISH; act++) {
+        for (int act = EG_KACT_NONE; act < EG_KACT_COUNT; act++) {
             out[n] = 12345;
             k->act(out, z, n, act);
             assert_true(out[n] == 12345);
@@ -216,10 +224,82 @@ static void check_elementwise(const eg_kernels *k) {
     near((double)out[3], 1, 1);
 }
 
+/* 2e-7 of |z|; in the lower tail small relative to the value itself, down to where floats end */
+static void check_gelu(const eg_kernels *k) {
+    enum { N = 1 << 16 };
+    for (int i = 0; i < N; i++) expect_f[i] = (float)(i - N / 2) * (13.0f / (N / 2)) + 1e-5f;
+    k->act(out, expect_f, N, EG_KACT_GELU);
+    double worst = 0;
+    for (int i = 0; i < N; i++) {
+        double v = (double)expect_f[i], want = act_of(v, EG_KACT_GELU);
+        double off = fabs((double)out[i] - want);
+        worst = fmax(worst, off / fabs(v));
+        if (!(off <= 2e-7 * fabs(v)) || (v < 0 && !(off <= 5e-6 * fabs(want) + 1e-37)))
+            fail_msg("gelu(%.9g): got %.9g, expected %.9g", v, (double)out[i], want);
+    }
+    print_message("gelu: error at most %.2e |z|\n", worst);
+    float far[] = {-1e30f, -1000, 1000, 1e30f, INFINITY};
+    k->act(out, far, 5, EG_KACT_GELU);
+    assert_true(fabsf(out[0]) < 1e-6f && fabsf(out[1]) < 1e-30f && out[2] == 1000);
+    assert_true(out[3] == 1e30f && out[4] == INFINITY);
+    for (int i = 0; i < 5; i++) y[i] = 1;
+    k->act_backward(out, y, far, 4, EG_KACT_GELU);
+    near((double)out[0], 0, 1);
+    near((double)out[1], 0, 1);
+    near((double)out[2], 1, 1);
+    near((double)out[3], 1, 1);
+}
+
+static void check_layer_norm_case(const eg_kernels *k, int C, size_t rows, float offset) {
+    static float in[40 * 65];
+    double sums[130] = {0};
+    float got[130], stats[80], *gamma = w, *beta = w + 100;
+    for (size_t i = 0; i < rows * (size_t)C; i++) in[i] = x[i] + offset;
+    out[rows * (size_t)C] = 12345;
+    k->ln_forward(out, stats, in, rows, C, gamma, beta, 1e-6f);
+    assert_true(out[rows * (size_t)C] == 12345);
+    k->ln_forward(expect_f, NULL, in, rows, C, gamma, beta, 1e-6f);
+    assert_memory_equal(out, expect_f, rows * (size_t)C * sizeof *out);
+    memcpy(expect_f, y, rows * (size_t)C * sizeof *y);
+    k->ln_backward(expect_f, got, expect_f, in, stats, rows, C, gamma); /* over dy */
+    for (size_t r = 0; r < rows; r++) {
+        const float *xr = in + r * (size_t)C, *dy = y + r * (size_t)C;
+        double mean = 0, var = 0, g_mean = 0, gz_mean = 0;
+        for (int c = 0; c < C; c++) mean += (double)xr[c] / C;
+        for (int c = 0; c < C; c++) var += pow((double)xr[c] - mean, 2) / C;
+        double inverse = 1 / sqrt(var + 1e-6);
+        for (int c = 0; c < C; c++) {
+            double v = ((double)xr[c] - mean) * inverse, g = (double)dy[c] * (double)gamma[c];
+            g_mean += g / C;
+            gz_mean += g * v / C;
+            sums[c] += (double)dy[c] * v;
+            sums[C + c] += (double)dy[c];
+            near((double)out[r * (size_t)C + (size_t)c], v * (double)gamma[c] + (double)beta[c],
+                 8 + 3 * fabs((double)offset));
+        }
+        for (int c = 0; c < C; c++) {
+            double v = ((double)xr[c] - mean) * inverse, g = (double)dy[c] * (double)gamma[c];
+            near((double)expect_f[r * (size_t)C + (size_t)c],
+                 C == 1 ? 0 : (g - g_mean - v * gz_mean) * inverse,
+                 (20 + 3 * fabs((double)offset)) * (1 + inverse));
+        }
+    }
+    for (int c = 0; c < 2 * C; c++)
+        near((double)got[c], sums[c], 4 * (double)rows * (1 + fabs((double)offset)));
+}
+
+static void check_layer_norm(const eg_kernels *k) {
+    for (int ci = 0; ci < N_CHANNELS; ci++)
+        for (size_t rows = 1; rows < 40; rows = rows * 3 + 1) {
+            check_layer_norm_case(k, channels[ci], rows, 0);
+            if (channels[ci] > 1) check_layer_norm_case(k, channels[ci], rows, 30);
+        }
+}
+
 static void check_nan_stays(const eg_kernels *k) {
     float bad[17];
     for (int i = 0; i < 17; i++) bad[i] = NAN;
-    for (int act = EG_KACT_NONE; act <= EG_KACT_SILU; act++) {
+    for (int act = EG_KACT_NONE; act < EG_KACT_COUNT; act++) {
         k->act(out, bad, 17, act);
         for (int i = 0; i < 17; i++) assert_true(isnan(out[i]));
     }
@@ -339,6 +419,8 @@ EACH(apply)
 EACH(reduce)
 EACH(dx)
 EACH(elementwise)
+EACH(gelu)
+EACH(layer_norm)
 EACH(nan_stays)
 EACH(windows)
 
@@ -347,7 +429,8 @@ int main(void) {
         cmocka_unit_test(test_sums),        cmocka_unit_test(test_apply),
         cmocka_unit_test(test_reduce),      cmocka_unit_test(test_dx),
         cmocka_unit_test(test_elementwise), cmocka_unit_test(test_nan_stays),
-        cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_windows),     cmocka_unit_test(test_gelu),
+        cmocka_unit_test(test_layer_norm),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

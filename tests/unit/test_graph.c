@@ -50,11 +50,11 @@ static void modules(void **state) {
     int grouped = eg_graph_conv(&g, x, "grouped", 8, 3, 2, 1, 2, true);
     int deep = eg_graph_conv(&g, grouped, "deep", 8, 3, 1, 1, 8, false);
     int bn = eg_graph_bn(&g, deep, "bn", 1e-3f, 0.01f);
-    int se = eg_graph_se(&g, bn, "se", 2, EG_ACT_SILU);
+    int se = eg_graph_se(&g, bn, "se", 2, EG_ACT_SILU, EG_ACT_SIGMOID);
     int sum = eg_graph_add(&g, se, grouped);
     assert_int_equal(eg_graph_drop_path(&g, sum, 0), sum);
     assert_int_equal(eg_graph_act(&g, sum, EG_ACT_NONE), sum);
-    int pool = eg_graph_max_pool(&g, sum, 3, 2, 1);
+    int pool = eg_graph_max_pool(&g, sum, 3, 2, 1, false);
     int flat = eg_graph_flatten(&g, pool);
     int out = eg_graph_linear(&g, flat, "head", 3, true);
     assert_int_equal(g.status, EG_OK);
@@ -99,7 +99,7 @@ static void failures(void **state) {
     (void)state;
     eg_graph g;
     begin(&g);
-    int a = eg_graph_input(&g, 4, 4, 3), b = eg_graph_max_pool(&g, a, 2, 2, 0);
+    int a = eg_graph_input(&g, 4, 4, 3), b = eg_graph_max_pool(&g, a, 2, 2, 0, false);
     assert_int_equal(eg_graph_add(&g, a, b), 0);
     assert_int_equal(g.status, EG_ERR_INTERNAL);
     assert_non_null(strstr(g.error.text, "4x4x3"));
@@ -120,16 +120,46 @@ static void failures(void **state) {
     eg_graph_linear(&g, a, "fc", 4, true);
     assert_int_equal(g.status, EG_ERR_INTERNAL);
     eg_graph_free(&g);
+}
 
-    begin(&g); /* a stride of 2 over 4 and 5 pixels pads by 1 and 0 before */
-    a = eg_graph_input(&g, 4, 5, 3);
-    eg_graph_conv(&g, a, "c", 4, 4, 2, EG_PAD_SAME_TF, 1, false);
-    assert_int_equal(g.status, EG_ERR_UNSUPPORTED);
+static void expect_conv(const eg_graph *g, int i, const int size[2], const int pads[4]) {
+    const eg_node *n = &g->nodes[i];
+    assert_true(n->H == size[0] && n->W == size[1]);
+    assert_true(n->pad_before == pads[0] && n->pad_after == pads[1] && n->pad_left == pads[2] &&
+                n->pad_right == pads[3]);
+}
+
+/* Rows and columns are padded each for itself; the windows that torch's ceil_mode adds; wide windows. */
+static void both_ways(void **state) {
+    (void)state;
+    eg_graph g;
+    begin(&g); /* "same": a stride of 2 over 4 and 5 pixels */
+    int a = eg_graph_input(&g, 4, 5, 4);
+    int conv = eg_graph_conv(&g, a, "c", 4, 4, 2, EG_PAD_SAME_TF, 1, false);
+    expect_conv(&g, conv, (int[]){2, 3}, (int[]){1, 1, 1, 2});
+    int wide = eg_graph_conv_rect(&g, a, "w", 6, (int[]){1, 3}, (int[]){0, 1});
+    expect_conv(&g, wide, (int[]){4, 5}, (int[]){0, 0, 1, 1});
+    assert_true(g.tensors[g.nodes[wide].tensor[0]].dims[2] == 1 &&
+                g.tensors[g.nodes[wide].tensor[0]].dims[3] == 3);
+    /* torch.nn.MaxPool2d(3, 2, ceil_mode=True): 4 -> 2, 5 -> 2 */
+    expect_conv(&g, eg_graph_max_pool(&g, a, 3, 2, 0, true), (int[]){2, 2}, (int[]){0, 1, 0, 0});
+    /* MaxPool2d(2, 2, padding=1, ceil_mode=True) on 5: a fourth window would start in the padding */
+    expect_conv(&g, eg_graph_max_pool(&g, a, 2, 2, 1, true), (int[]){3, 3}, (int[]){1, 1, 1, 1});
+    int parts[] = {a, wide}, cat = eg_graph_concat(&g, parts, 2);
+    assert_int_equal(g.nodes[cat].C, 10);
+    int slice = eg_graph_slice(&g, cat, 4, 6);
+    assert_true(g.nodes[slice].C == 6 && g.nodes[slice].first == 4);
+    int pooled = eg_graph_adaptive_pool(&g, slice, 2);
+    assert_true(g.nodes[pooled].H == 2 && g.nodes[pooled].W == 2 && g.nodes[pooled].C == 6);
+    assert_int_equal(eg_graph_adaptive_pool(&g, pooled, 2), pooled); /* nothing to do */
+    assert_int_equal(g.status, EG_OK);
+    eg_graph_slice(&g, cat, 5, 6);
+    assert_int_equal(g.status, EG_ERR_INTERNAL);
     eg_graph_free(&g);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(windows), cmocka_unit_test(modules),
-                                       cmocka_unit_test(failures)};
+                                       cmocka_unit_test(failures), cmocka_unit_test(both_ways)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

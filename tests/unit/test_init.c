@@ -77,6 +77,50 @@ static void rules(void **state) {
     eg_network_free(net);
 }
 
+/* The rules of families that have their own: torchvision's densenet.py, squeezenet.py, googlenet.py, inception.py,
+ * convnext.py. */
+static void own_rules(void **state) {
+    (void)state;
+    eg_network *net = network_make("densenet121", 1000, 64);
+    eg_network_init(net, 7);
+    check_normal(net, "features.transition3.conv.weight", sqrt(2.0 / 1024));
+    check_uniform(net, "classifier.weight", 1 / sqrt(1024.0));
+    check_constant(net, "classifier.bias", 0);
+    eg_network_free(net);
+
+    net = network_make("squeezenet1_1", 1000, 64);
+    eg_network_init(net, 7);
+    check_uniform(net, "features.12.expand3x3.weight", sqrt(6.0 / (64 * 9)));
+    check_constant(net, "features.12.expand3x3.bias", 0);
+    check_normal(net, "classifier.1.weight", 0.01);
+    check_constant(net, "classifier.1.bias", 0);
+    eg_network_free(net);
+
+    net = network_make("googlenet", 1000, 64);
+    eg_network_init(net, 7);
+    check_normal(net, "inception5b.branch2.1.conv.weight", 0.01);
+    check_normal(net, "aux1.fc1.weight", 0.01);
+    check_normal(net, "fc.weight", 0.01);
+    check_uniform(net, "fc.bias", 1 / sqrt(1024.0));
+    eg_network_free(net);
+
+    net = network_make("inception_v3", 1000, 96);
+    eg_network_init(net, 7);
+    check_normal(net, "Mixed_6e.branch7x7_2.conv.weight", 0.1);
+    check_normal(net, "fc.weight", 0.1);
+    check_normal(net, "AuxLogits.fc.weight", 0.001);
+    eg_network_free(net);
+
+    net = network_make("convnext_tiny", 1000, 64);
+    eg_network_init(net, 7);
+    check_normal(net, "features.7.1.block.3.weight", 0.02);
+    check_constant(net, "features.7.1.block.3.bias", 0);
+    check_constant(net, "features.7.1.block.2.weight", 1);
+    check_constant(net, "features.7.1.layer_scale", 1e-6f);
+    check_normal(net, "classifier.2.weight", 0.02);
+    eg_network_free(net);
+}
+
 static void seeds(void **state) {
     (void)state;
     eg_network *a = network_make("efficientnet_b0", 4, 64),
@@ -101,6 +145,7 @@ static void seeds(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(rules), cmocka_unit_test(seeds)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rules), cmocka_unit_test(own_rules),
+                                       cmocka_unit_test(seeds)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Depthwise convolution 3x3, 5x5 (any odd side up to 7) forward, input gradient, weight gradient, and max pooling, of one
+/* Depthwise convolution 3x3, 5x5, 7x7 (any side up to 7) forward, input gradient, weight gradient, and max pooling, of one
  * NHWC sample. A channel vector is the unit; a strip of outputs shares each weight load. Rows outside the image are
  * skipped, columns outside are handled by clipping the range of outputs a tap reaches. Read first: compute.h, vec.h. */
 #include "compute/isa/vec.h"
@@ -80,6 +80,8 @@ void KERNEL(dw_forward)(float *y, const float *x, const float *w, const float *b
         forward_rows(y, x, w, bias, act, s, p0, p1, 5, 1);
     else if (s->R == 5 && s->stride == 2)
         forward_rows(y, x, w, bias, act, s, p0, p1, 5, 2);
+    else if (s->R == 7 && s->stride == 1) /* ConvNeXt */
+        forward_rows(y, x, w, bias, act, s, p0, p1, 7, 1);
     else
         forward_rows(y, x, w, bias, act, s, p0, p1, s->R, s->stride);
 }
@@ -168,6 +170,8 @@ void KERNEL(dw_backward_data)(float *dx, const float *dy, const float *w, const 
         backward_data_rows(dx, dy, w, s, h0, h1, 5, 1);
     else if (s->R == 5 && s->stride == 2)
         backward_data_rows(dx, dy, w, s, h0, h1, 5, 2);
+    else if (s->R == 7 && s->stride == 1) /* ConvNeXt */
+        backward_data_rows(dx, dy, w, s, h0, h1, 7, 1);
     else
         backward_data_rows(dx, dy, w, s, h0, h1, s->R, s->stride);
 }
@@ -226,6 +230,8 @@ void KERNEL(dw_backward_weights)(float *dw, const float *x, const float *dy, con
         weights_rows(dw, x, dy, s, p0, p1, 5, 1);
     else if (s->R == 5 && s->stride == 2)
         weights_rows(dw, x, dy, s, p0, p1, 5, 2);
+    else if (s->R == 7 && s->stride == 1) /* ConvNeXt */
+        weights_rows(dw, x, dy, s, p0, p1, 7, 1);
     else
         weights_rows(dw, x, dy, s, p0, p1, s->R, s->stride);
 }

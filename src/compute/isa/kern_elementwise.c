@@ -36,6 +36,12 @@ ALWAYS_INLINE void act_backward_span(float *dx, const float *dy, const float *x,
     case EG_KACT_HARDSWISH:                                                                        \
         CALL(EG_KACT_HARDSWISH);                                                                   \
         break;                                                                                     \
+    case EG_KACT_HARDSIGMOID:                                                                      \
+        CALL(EG_KACT_HARDSIGMOID);                                                                 \
+        break;                                                                                     \
+    case EG_KACT_GELU:                                                                             \
+        CALL(EG_KACT_GELU);                                                                        \
+        break;                                                                                     \
     default:                                                                                       \
         CALL(EG_KACT_NONE);                                                                        \
         break;                                                                                     \

@@ -83,6 +83,8 @@ void KERNEL(bn_apply)(float *y, const float *x, size_t rows, int C, const eg_bn_
         APPLY(EG_KACT_SILU)
         APPLY(EG_KACT_SIGMOID)
         APPLY(EG_KACT_HARDSWISH)
+        APPLY(EG_KACT_HARDSIGMOID)
+        APPLY(EG_KACT_GELU)
     default:
         APPLY(EG_KACT_NONE)
     }
@@ -135,6 +137,8 @@ void KERNEL(bn_reduce)(double *sums, float *dy, const float *x, size_t rows, int
         REDUCE(EG_KACT_SILU)
         REDUCE(EG_KACT_SIGMOID)
         REDUCE(EG_KACT_HARDSWISH)
+        REDUCE(EG_KACT_HARDSIGMOID)
+        REDUCE(EG_KACT_GELU)
     default:
         REDUCE(EG_KACT_NONE)
     }

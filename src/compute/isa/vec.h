@@ -71,6 +71,10 @@ ALWAYS_INLINE vf vf_round(vf a) {
 ALWAYS_INLINE vf vf_ldexp(vf a, vf n) {
     return _mm512_scalef_ps(a, n);
 }
+/* sum of all lanes */
+ALWAYS_INLINE float vf_total(vf a) {
+    return _mm512_reduce_add_ps(a);
+}
 
 #elif defined(ENGRAFT_ISA_avx2)
 #    include <immintrin.h>
@@ -126,6 +130,11 @@ ALWAYS_INLINE vf vf_ldexp(vf a, vf n) {
         _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
     return _mm256_mul_ps(a, _mm256_castsi256_ps(e));
 }
+ALWAYS_INLINE float vf_total(vf a) {
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
 
 #else
 enum { VF_N = 1 };
@@ -175,6 +184,9 @@ ALWAYS_INLINE vf vf_round(vf a) {
 ALWAYS_INLINE vf vf_ldexp(vf a, vf n) {
     return ldexpf(a, (int)n);
 }
+ALWAYS_INLINE float vf_total(vf a) {
+    return a;
+}
 #endif
 
 /* e^x: range reduction by ln 2 in two parts, degree-6 polynomial (Cephes expf's scheme), relative error about 2e-7.
@@ -198,6 +210,28 @@ ALWAYS_INLINE vf vf_sigmoid(vf x) {
     return vf_div(one, vf_add(one, vf_exp(vf_sub(vf_set(0.0f), x))));
 }
 
+/* Phi(z) = (1 + erf(z / sqrt 2)) / 2, error at most 2e-7, in the lower tail relative to Phi itself; *density gets
+ * sqrt(2 pi) phi(z) = e^(-z^2/2). With a = |z|, u = pa / (1 + pa): Phi(-a) = e^(-a^2/2) (1 - u) g(u), where g is a minimax fit of
+ * e^(a^2/2) Phi(-a) (1 + pa) over a < 13 (Lawson's weights, against scipy's erfcx; fit error 8e-8). In u, not in
+ * 1 - u, because rounding would move 1 - u where Phi is steepest.                                              */
+ALWAYS_INLINE vf vf_phi(vf z, vf *density) {
+    vf one = vf_set(1.0f), zero = vf_set(0.0f);
+    vf a = vf_min(vf_set(40.0f), vf_max(z, vf_sub(zero, z)));
+    vf pa = vf_mul(a, vf_set(0.23334524035453796f));
+    vf t = vf_div(one, vf_add(one, pa)), u = vf_mul(pa, t);
+    vf g = vf_set(0.06796425580978394f);
+    g = vf_fma(g, u, vf_set(-0.24440626800060272f));
+    g = vf_fma(g, u, vf_set(0.21690669655799866f));
+    g = vf_fma(g, u, vf_set(0.40908148884773254f));
+    g = vf_fma(g, u, vf_set(-1.3185222148895264f));
+    g = vf_fma(g, u, vf_set(1.6718173027038574f));
+    g = vf_fma(g, u, vf_set(-1.209658145904541f));
+    g = vf_fma(g, u, vf_set(0.4999999701976776f));
+    *density = vf_exp(vf_mul(a, vf_mul(a, vf_set(-0.5f))));
+    vf low = vf_mul(vf_mul(g, t), *density); /* Phi(-a) */
+    return vf_add(low, vf_where_gt(z, zero, vf_sub(one, vf_add(low, low))));
+}
+
 /* act(z), the kind a compile-time constant after inlining */
 ALWAYS_INLINE vf vf_act(vf z, int act) {
     vf zero = vf_set(0.0f);
@@ -214,11 +248,19 @@ ALWAYS_INLINE vf vf_act(vf z, int act) {
         vf t = vf_min(vf_set(6.0f), vf_max(zero, vf_add(z, vf_set(3.0f))));
         return vf_mul(z, vf_mul(t, vf_set(1.0f / 6.0f)));
     }
+    case EG_KACT_HARDSIGMOID: {
+        vf t = vf_min(vf_set(6.0f), vf_max(zero, vf_add(z, vf_set(3.0f))));
+        return vf_mul(t, vf_set(1.0f / 6.0f));
+    }
+    case EG_KACT_GELU: {
+        vf density;
+        return vf_mul(z, vf_phi(z, &density));
+    }
     default:
         return z;
     }
 }
-/* g * act'(z). ReLU and ReLU6 have derivative 0 at the kinks, as PyTorch's. */
+/* g * act'(z). ReLU, ReLU6 and hard sigmoid have derivative 0 at the kinks, as PyTorch's. */
 ALWAYS_INLINE vf vf_act_grad(vf g, vf z, int act) {
     vf zero = vf_set(0.0f), one = vf_set(1.0f);
     switch (act) {
@@ -239,6 +281,15 @@ ALWAYS_INLINE vf vf_act_grad(vf g, vf z, int act) {
         vf middle = vf_where_gt(vf_set(3.0f), z, vf_mul(g, slope));
         vf high = vf_sub(g, vf_where_gt(vf_set(3.0f), z, g));
         return vf_add(vf_where_gt(z, vf_set(-3.0f), middle), high);
+    }
+    case EG_KACT_HARDSIGMOID: {
+        vf middle = vf_where_gt(vf_set(3.0f), z, vf_mul(g, vf_set(1.0f / 6.0f)));
+        return vf_where_gt(z, vf_set(-3.0f), middle);
+    }
+    case EG_KACT_GELU: { /* Phi(z) + z phi(z) */
+        vf density, below = vf_phi(z, &density);
+        vf inverse = vf_set(0.3989422804014327f); /* 1 / sqrt(2 pi) */
+        return vf_mul(g, vf_fma(vf_mul(z, inverse), density, below));
     }
     default:
         return g;

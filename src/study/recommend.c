@@ -1,0 +1,362 @@
+/* `engraft models --recommend`: two networks for the user's images, by a rule that is printed. A
+ * short list is measured here; the time on the user's images follows from their number; a network
+ * is dearer by as many points of accuracy as its time has doublings. The rule is pure (first half);
+ * the second half makes the document. Read first: task_a.h. Loads no weights but for LogME. */
+#include "study/task_a.h"
+#include <math.h>
+#include <string.h>
+
+#define POINTS_A_DOUBLING 2.0 /* of ImageNet top-1 that twice the time must buy */
+enum { SHORTLIST = 12, A_FAMILY = 3, LOGME_IMAGES = 1000 };
+
+/* ---- the rule ---- */
+
+static bool beats(const eg_candidate *a, const eg_candidate *b) {
+    return a->top1 >= b->top1 && a->multiply_adds <= b->multiply_adds &&
+           (a->top1 > b->top1 || a->multiply_adds < b->multiply_adds);
+}
+
+/* Beaten by none of its own family and by at most one other. */
+static bool eligible(const eg_candidate *c, size_t n, size_t i) {
+    const char *family = NULL;
+    if (isnan(c[i].top1)) return false;
+    for (size_t k = 0; k < n; k++) {
+        if (isnan(c[k].top1) || !beats(&c[k], &c[i])) continue;
+        if (strcmp(c[k].family, c[i].family) == 0) return false;
+        if (family && strcmp(c[k].family, family) != 0) return false;
+        family = c[k].family;
+    }
+    return true;
+}
+
+/* Multiply-adds stand for the time until it is measured. */
+static double guess(const eg_candidate *c) {
+    return c->top1 - POINTS_A_DOUBLING * log2(c->multiply_adds);
+}
+
+size_t eg_study_shortlist(bool *keep, const eg_candidate *c, size_t n, size_t most) {
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) keep[i] = false;
+    while (kept < most) {
+        size_t best = n;
+        for (size_t i = 0; i < n; i++) {
+            size_t in_family = 0;
+            if (keep[i] || !eligible(c, n, i)) continue;
+            for (size_t k = 0; k < n; k++)
+                in_family += keep[k] && strcmp(c[k].family, c[i].family) == 0;
+            if (in_family >= A_FAMILY) continue;
+            if (best == n || guess(&c[i]) > guess(&c[best])) best = i;
+        }
+        if (best == n) break;
+        keep[best] = true;
+        kept++;
+    }
+    return kept;
+}
+
+void eg_study_recommend_rank(int *first, int *second, eg_candidate *c, size_t n, double max_minutes,
+                             double max_bytes) {
+    *first = *second = -1;
+    for (size_t i = 0; i < n; i++) {
+        c[i].score = c[i].top1 - POINTS_A_DOUBLING * log2(c[i].minutes);
+        c[i].fits = isfinite(c[i].score) && c[i].minutes <= max_minutes && c[i].bytes <= max_bytes;
+        if (c[i].fits && (*first < 0 || c[i].score > c[*first].score)) *first = (int)i;
+    }
+    for (int same = 0; same < 2 && *first >= 0 && *second < 0; same++)
+        for (size_t i = 0; i < n; i++) {
+            if (!c[i].fits || (int)i == *first) continue;
+            if (!same && strcmp(c[i].family, c[*first].family) == 0) continue;
+            if (*second < 0 || c[i].score > c[*second].score) *second = (int)i;
+        }
+}
+
+/* ---- figures of the user's images ---- */
+
+typedef struct {
+    const eg_options *o;
+    const eg_events *ev;
+    eg_dataset *ds;
+    double n_train, n_val, n_test, max_bytes;
+    json_t *rows; /* the short list */
+    eg_candidate *c;
+    size_t n;
+    int first, second;
+} advice;
+
+static eg_status no_memory(eg_error *err) {
+    return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
+}
+
+/* Images of each split; validation is taken from train as training would take it. */
+static eg_status count_images(advice *a, eg_error *err) {
+    double n[EG_SPLIT_COUNT] = {0};
+    EG_TRY(eg_dataset_open(&a->ds, a->o->data, "none", err));
+    for (size_t i = 0; i < a->ds->n_samples; i++) n[a->ds->samples[i].split]++;
+    a->n_train = n[EG_SPLIT_TRAIN] + n[EG_SPLIT_ALL];
+    a->n_val = n[EG_SPLIT_VAL];
+    a->n_test = n[EG_SPLIT_TEST];
+    if (a->n_val == 0) {
+        a->n_val = round(a->o->val_share * a->n_train);
+        a->n_train -= a->n_val;
+    }
+    return EG_OK;
+}
+
+static void candidate_of(eg_candidate *c, const json_t *row) {
+    *c = (eg_candidate){.name = json_string_value(json_object_get(row, "name")),
+                        .family = json_string_value(json_object_get(row, "family")),
+                        .top1 = eg_study_number(row, "imagenet_top1"),
+                        .multiply_adds = eg_study_number(row, "multiply_adds"),
+                        .minutes = NAN,
+                        .bytes = NAN};
+}
+
+/* Rows of the candidates; those that are not worth measuring go. */
+static eg_status make_list(advice *a, const eg_arch_info *const *archs, size_t n, bool named,
+                           eg_error *err) {
+    a->rows = json_array();
+    a->c = eg_calloc(n + 1, sizeof *a->c);
+    bool *keep = eg_calloc(n + 1, sizeof *keep);
+    eg_status status = a->rows && a->c && keep ? EG_OK : no_memory(err);
+    for (size_t i = 0; status == EG_OK && i < n; i++) {
+        json_t *row = NULL;
+        status = eg_study_row(&row, archs[i], (int)a->o->img_size, err);
+        if (status != EG_OK || json_array_append_new(a->rows, row) != 0) break;
+        candidate_of(&a->c[i], row);
+        keep[i] = !isnan(a->c[i].top1);
+    }
+    /* names are the user's own short list, unless there are too many to measure */
+    if (status == EG_OK && (!named || n > SHORTLIST)) eg_study_shortlist(keep, a->c, n, SHORTLIST);
+    for (size_t i = n; status == EG_OK && i-- > 0;)
+        if (!keep[i]) json_array_remove(a->rows, i);
+    eg_free(keep);
+    a->n = json_array_size(a->rows);
+    if (status == EG_OK && a->n == 0)
+        status = eg_fail(err, EG_ERR_USAGE,
+                         "--recommend: none of these networks has pretrained weights to transfer");
+    return status;
+}
+
+/* Minutes of one network in both modes: fine-tuning (all epochs, validation after each), features
+ * of every image once, the test images scored. */
+static bool add_minutes(advice *a, size_t i, json_t *row) {
+    double train = eg_study_number(row, "measured_train_ms_per_image") / 60e3,
+           ms = eg_study_number(row, "measured_ms_per_image") / 60e3;
+    double tune = (double)a->o->epochs * (a->n_train * train + a->n_val * ms) + a->n_test * ms;
+    double features = (a->n_train + a->n_val + a->n_test) * ms;
+    candidate_of(&a->c[i], row);
+    a->c[i].minutes = tune + features;
+    a->c[i].bytes = eg_study_number(row, "peak_bytes");
+    return json_object_set_new(row, "seconds_per_epoch", eg_json_real(60 * a->n_train * train)) ==
+               0 &&
+           json_object_set_new(row, "finetune_minutes", eg_json_real(tune)) == 0 &&
+           json_object_set_new(row, "features_minutes", eg_json_real(features)) == 0 &&
+           json_object_set_new(row, "minutes", eg_json_real(tune + features)) == 0;
+}
+
+/* ---- transferability ---- */
+
+/* LogME of the training images, at most LOGME_IMAGES of them, evenly over the classes' order. */
+static eg_status logme_of(double *out, size_t *used, advice *a, eg_network *net, eg_error *err) {
+    const eg_arch_info *arch = eg_network_info(net);
+    eg_scorer scorer = {0};
+    eg_scorer_options o = {.ds = a->ds, .batch = (int)a->o->batch_size, .features = true};
+    size_t n = 0, all = 0, step = (size_t)ceil((a->n_train + a->n_val) / LOGME_IMAGES);
+    uint32_t *indices = eg_malloc((a->ds->n_samples + 1) * sizeof *indices);
+    int32_t *labels = eg_malloc((a->ds->n_samples + 1) * sizeof *labels);
+    float *rows = NULL;
+    eg_status status = indices && labels ? EG_OK : no_memory(err);
+    for (size_t i = 0; status == EG_OK && i < a->ds->n_samples; i++) {
+        if (a->ds->samples[i].split == EG_SPLIT_TEST || all++ % (step ? step : 1) != 0) continue;
+        labels[n] = a->ds->samples[i].label;
+        indices[n++] = (uint32_t)i;
+    }
+    o.indices = indices;
+    o.n = n;
+    if (status == EG_OK)
+        status = eg_study_preset(&o.preprocess, arch, "weights", a->o->img_size, err);
+    if (status == EG_OK) status = eg_study_scorer_open(&scorer, net, &o, err);
+    if (status == EG_OK) {
+        rows = eg_malloc(n * scorer.width * sizeof *rows);
+        status = rows ? eg_study_scorer_run(rows, &scorer, "features", a->ev, err) : no_memory(err);
+    }
+    if (status == EG_OK)
+        status = eg_logme(out, rows, labels, n, scorer.width, a->ds->n_classes, err);
+    *used = n;
+    eg_study_scorer_close(&scorer);
+    eg_free(rows);
+    eg_free(labels);
+    eg_free(indices);
+    return status;
+}
+
+/* Where the row's weights are: --weights, else the caches. *path NULL: nowhere. */
+static eg_status find_weights(char **path, const advice *a, const eg_arch_info *arch,
+                              eg_error *err) {
+    EG_TRY(eg_study_weights_find(path, a->o->weights, arch->name, err));
+    if (*path || !arch->weights_file) return EG_OK;
+    eg_cached_weights found = {0};
+    EG_TRY(eg_study_weights_cached(&found, arch->name, arch->weights_file, arch->weights_sha256,
+                                   a->o, err));
+    *path = found.path;
+    return EG_OK;
+}
+
+static eg_status add_logme(advice *a, json_t *row, const eg_arch_info *arch, const char *path,
+                           eg_error *err) {
+    eg_state_dict *sd = NULL;
+    eg_network *net = NULL;
+    bool head;
+    double value = NAN;
+    size_t used = 0;
+    eg_study_note(a->ev, "LogME of %s", arch->name);
+    EG_TRY(eg_weights_read(&sd, path, err));
+    eg_status status = eg_network_new(&net, arch->name, a->ds->n_classes, (int)a->o->img_size, err);
+    if (status == EG_OK) status = eg_network_load(net, sd, &head, err);
+    if (status == EG_OK) status = logme_of(&value, &used, a, net, err);
+    eg_network_free(net);
+    eg_state_dict_free(sd);
+    EG_TRY(status);
+    bool ok = json_object_set_new(row, "logme", eg_json_real(value)) == 0 &&
+              json_object_set_new(row, "logme_images", json_integer((json_int_t)used)) == 0;
+    return ok ? EG_OK : no_memory(err);
+}
+
+/* ---- the document ---- */
+
+static eg_status measure_list(advice *a, eg_error *err) {
+    int batch = a->o->batch_size > 0 ? (int)a->o->batch_size : 16;
+    for (size_t i = 0; i < a->n; i++) {
+        json_t *row = json_array_get(a->rows, i);
+        const eg_arch_info *arch = eg_arch_find(json_string_value(json_object_get(row, "name")));
+        char *path = NULL;
+        if (eg_study_stopped(a->ev)) return eg_fail(err, EG_ERR_INTERRUPTED, "interrupted");
+        eg_study_note(a->ev, "measuring %s (%zu of %zu)", arch->name, i + 1, a->n);
+        EG_TRY(eg_study_measure(row, arch, a->ds->n_classes, batch, err));
+        if (!add_minutes(a, i, row)) return no_memory(err);
+        EG_TRY(find_weights(&path, a, arch, err));
+        bool ok = json_object_set_new(row, "weights_here", json_boolean(path != NULL)) == 0;
+        eg_status status = ok ? EG_OK : no_memory(err);
+        if (ok && path && a->o->transferability && !arch->conv_head)
+            status = add_logme(a, row, arch, path, err);
+        eg_free(path);
+        EG_TRY(status);
+    }
+    return EG_OK;
+}
+
+/* One sentence for each aspect that is asked for when a network is chosen. */
+static bool explain(json_t *text, const advice *a, int i, const char *rank) {
+    const json_t *row = json_array_get(a->rows, (size_t)i);
+    const eg_candidate *c = &a->c[i];
+    const char *weights = json_string_value(json_object_get(row, "weights"));
+    double best = 0;
+    for (size_t k = 0; k < a->n; k++) best = fmax(best, a->c[k].top1);
+    bool ok =
+        eg_study_say(text, "%s: %s. Score %.1f = %.1f - %.0f log2(%.1f minutes).", rank, c->name,
+                     c->score, c->top1, POINTS_A_DOUBLING, c->minutes) &&
+        eg_study_say(text,
+                     "Architecture and complexity: %s (%s), %.2f million parameters, %.3f billion "
+                     "multiply-adds per image at %.0f pixels.",
+                     c->family, json_string_value(json_object_get(row, "description")),
+                     eg_study_number(row, "parameters") / 1e6, c->multiply_adds / 1e9,
+                     eg_study_number(row, "img_size")) &&
+        eg_study_say(text,
+                     "Pretrained accuracy: ImageNet top-1 %.1f %% (weights %s), %.1f points below "
+                     "the best of the short list.",
+                     c->top1, weights ? weights : "?", best - c->top1) &&
+        eg_study_say(text,
+                     "Computation time, measured here: %.1f ms per image in prediction, %.1f in "
+                     "training; fine-tuning for %lld epochs takes about %.1f minutes, features of "
+                     "all images %.1f.",
+                     eg_study_number(row, "measured_ms_per_image"),
+                     eg_study_number(row, "measured_train_ms_per_image"), (long long)a->o->epochs,
+                     eg_study_number(row, "finetune_minutes"),
+                     eg_study_number(row, "features_minutes")) &&
+        eg_study_say(text,
+                     "Resources: a training step at batch %.0f needs %.2f GB (planned: "
+                     "activations, weights, gradients, moments) of %.2f GB allowed; the weights "
+                     "file has %.1f MB.",
+                     eg_study_number(row, "measured_batch"), c->bytes / 1e9, a->max_bytes / 1e9,
+                     eg_study_number(row, "file_bytes") / 1e6);
+    if (ok && !json_is_true(json_object_get(row, "weights_here")))
+        ok =
+            eg_study_say(text, "Its weights are not on this machine: get them with %s %s.",
+                         eg_arch_find(c->name)->weights_url ? "engraft pull"
+                                                            : "scripts/fetch_weights build/weights",
+                         c->name);
+    return ok;
+}
+
+static bool explain_choice(json_t *text, const advice *a) {
+    if (a->first < 0) {
+        double least = INFINITY;
+        for (size_t i = 0; i < a->n; i++)
+            if (a->c[i].minutes < least) least = a->c[i].minutes;
+        return eg_study_say(text,
+                            "No network fits into %.1f minutes and %.2f GB; the quickest takes "
+                            "%.1f minutes - raise --budget-minutes or --budget-memory, or take "
+                            "fewer --epochs or a smaller --batch-size or --img-size.",
+                            a->o->budget_minutes, a->max_bytes / 1e9, least);
+    }
+    if (!explain(text, a, a->first, "First choice")) return false;
+    if (a->second < 0) return eg_study_say(text, "No second network fits the budget.");
+    bool same = strcmp(a->c[a->first].family, a->c[a->second].family) == 0;
+    return explain(text, a, a->second, "Second choice") &&
+           (!same || eg_study_say(text, "Both are of one family: no other fits the budget."));
+}
+
+static eg_status document(json_t **out, advice *a, eg_error *err) {
+    for (size_t i = 0; i < a->n; i++) {
+        json_t *row = json_array_get(a->rows, i);
+        if (json_object_set_new(row, "score", eg_json_real(a->c[i].score)) != 0 ||
+            json_object_set_new(row, "fits", json_boolean(a->c[i].fits)) != 0)
+            return no_memory(err);
+    }
+    json_t *text = json_array();
+    char *rule = eg_format(
+        "Short list: pretrained networks that are beaten in both ImageNet accuracy and "
+        "multiply-adds by none of their own family and by at most one other (at most %d, %d a "
+        "family; or those named), measured here. Score: top-1 accuracy in percent minus %.0f "
+        "log2(minutes of fine-tuning and features on these images): twice the time must buy %.0f "
+        "points. First choice: best score within %.0f minutes and %.2f GB. Second: best score of "
+        "another family. Reading images runs beside and is not counted; LogME is shown, it does "
+        "not decide.",
+        SHORTLIST, A_FAMILY, POINTS_A_DOUBLING, POINTS_A_DOUBLING, a->o->budget_minutes,
+        a->max_bytes / 1e9);
+    bool ok = rule && text && explain_choice(text, a) &&
+              eg_study_rows_sort(a->rows, "name", err) == EG_OK;
+    *out = ok ? json_pack("{s:s, s:{s:f, s:f, s:f}, s:I, s:{s:f, s:f}, s:O, s:s?, s:s?, s:O}",
+                          "rule", rule, "images", "train", a->n_train, "val", a->n_val, "test",
+                          a->n_test, "epochs", (json_int_t)a->o->epochs, "budget", "minutes",
+                          a->o->budget_minutes, "bytes", a->max_bytes, "shortlist", a->rows,
+                          "first", a->first < 0 ? NULL : a->c[a->first].name, "second",
+                          a->second < 0 ? NULL : a->c[a->second].name, "text", text)
+              : NULL;
+    json_decref(text);
+    eg_free(rule);
+    return *out ? EG_OK : no_memory(err);
+}
+
+static eg_status advise(json_t **out, advice *a, const eg_arch_info *const *archs, size_t n,
+                        bool named, eg_error *err) {
+    EG_TRY(count_images(a, err));
+    EG_TRY(make_list(a, archs, n, named, err));
+    double free_bytes = (double)eg_study_memory_free();
+    a->max_bytes = a->o->budget_memory > 0 ? 1e9 * a->o->budget_memory
+                   : free_bytes > 0        ? free_bytes
+                                           : INFINITY;
+    EG_TRY(measure_list(a, err));
+    eg_study_recommend_rank(&a->first, &a->second, a->c, a->n, a->o->budget_minutes, a->max_bytes);
+    return document(out, a, err);
+}
+
+eg_status eg_study_recommend(json_t **out, const eg_arch_info *const *archs, size_t n, bool named,
+                             const eg_options *o, const eg_events *ev, eg_error *err) {
+    advice a = {.o = o, .ev = ev};
+    eg_status status = advise(out, &a, archs, n, named, err);
+    json_decref(a.rows);
+    eg_free(a.c);
+    eg_dataset_free(a.ds);
+    return status;
+}
