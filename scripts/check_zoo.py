@@ -18,6 +18,7 @@ Exit 0: all rows hold; 1: one does not; 77: no PyTorch here (skipped).
 import argparse
 import copy
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -130,12 +131,15 @@ def randomise(model, x):
 
 def condition(model):
     """For gradients: batch norms shift by about one, two deviations, so that few activations are negative. A random network
-    with half of its ReLU inputs negative is so ill-conditioned that PyTorch's own float32 gradient is some per cent off."""
+    with half of its ReLU inputs negative is so ill-conditioned that PyTorch's own float32 gradient is some per cent off. For
+    the same reason the last norm of a residual block starts small (as scripts/parity_models.py)."""
     with torch.no_grad():
-        for m in model.modules():
+        for key, m in model.named_modules():
             if is_norm(m):
                 m.weight.uniform_(0.25, 0.75)
                 m.bias.uniform_(0.9, 1.1)
+                if re.search(r"^layer\d\.\d+\.bn3$|\.f\.c\.1$|\.conv\.3$|\.layers\.7$", key):
+                    m.weight *= 0.125
             elif isinstance(m, torch.nn.Conv2d) and m.bias is not None:
                 m.bias += 0.5
 

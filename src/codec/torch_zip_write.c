@@ -142,6 +142,19 @@ static void put_tensor(pickler *p, const eg_tensor *t, size_t index) {
     eg_buffer_add(&p->out, "tR", 2);
 }
 
+/* The dict's attribute _metadata = OrderedDict({"": {"version": 2}}), as nn.Module.state_dict leaves it there: torchvision's
+ * MNASNet refuses a state dict without a version, and other networks ask nothing of the outermost module's. */
+static void put_metadata(pickler *p) {
+    op(p, '}');
+    put_text(p, "_metadata");
+    put_empty_ordered_dict(p);
+    put_text(p, "");
+    op(p, '}');
+    put_text(p, "version");
+    put_count(p, 2);
+    eg_buffer_add(&p->out, "sssb", 4); /* three SETITEM, from the inside out, BUILD */
+}
+
 static void write_pickle(pickler *p, const eg_tensor *tensors, size_t n) {
     eg_buffer_add(&p->out, "\x80\2", 2);
     put_empty_ordered_dict(p);
@@ -150,6 +163,7 @@ static void write_pickle(pickler *p, const eg_tensor *tensors, size_t n) {
         put_tensor(p, &tensors[i], i);
         if (i % BATCH == BATCH - 1 || i == n - 1) op(p, 'u');
     }
+    put_metadata(p);
     op(p, '.');
 }
 

@@ -92,7 +92,7 @@ typedef enum {
     EG_INIT_SQUEEZENET, /* conv: kaiming uniform, fan_in, bias 0; head: N(0, 0.01), bias 0 */
     EG_INIT_GOOGLENET,  /* conv and linear: N(0, 0.01), bias torch default */
     EG_INIT_INCEPTION, /* conv and linear: N(0, 0.1), auxiliary head N(0, 0.001); bias as torch's */
-    EG_INIT_TRUNCATED /* both: normal of deviation 0.02 cut at 2 deviations, bias 0 (ConvNeXt, ViT) */
+    EG_INIT_TRUNCATED /* both: normal of deviation 0.02, bias 0 (ConvNeXt, ViT) */
 } eg_init_kind;
 
 typedef struct {

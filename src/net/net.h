@@ -59,7 +59,7 @@ typedef struct {
 } eg_net_tensor;
 
 /* `n_classes` outputs, square input of `side` pixels (0 = the weights' own). All tensors zero until initialised.
- * EG_ERR_NOT_FOUND names the known models.                                                                  */
+ * EG_ERR_NOT_FOUND names the nearest models.                                                                    */
 eg_status eg_network_new(eg_network **out, const char *model, int n_classes, int side,
                          eg_error *err);
 /* The same network without memory for its tensors (their `data` is NULL): only to be asked what it costs. */

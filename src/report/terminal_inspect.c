@@ -74,17 +74,25 @@ static void broken(eg_term *t, const json_t *list) {
     eg_free(line);
 }
 
+/* A scalar says little about a network: the short list leaves counters out. */
+static bool has_dims(const json_t *tensor) {
+    return json_array_size(eg_report_at(tensor, "shape")) > 0;
+}
+
 static void tensors(eg_term *t, const json_t *list, bool all) {
-    size_t n = json_array_size(list), shown = all || n <= SHOWN ? n : SHOWN;
+    size_t n = json_array_size(list), shown = 0;
     if (n == 0) return;
+    all = all || n <= SHOWN;
     broken(t, list);
     static const char *const heads[] = {"tensor", "dtype", "shape", "min", "max", "mean", "finite"};
     eg_table table = {.n_keys = 1};
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         eg_table_column(&table, heads[i], i >= 2 && i < 6);
     }
-    for (size_t i = 0; i < shown; i++) {
+    for (size_t i = 0; i < n && (all || shown < SHOWN); i++) {
         const json_t *x = json_array_get(list, i);
+        if (!all && !has_dims(x)) continue;
+        shown++;
         eg_table_cell(&table, eg_report_string(x, "name"), EG_STYLE_PLAIN);
         eg_table_cell(&table, eg_report_string(x, "dtype"), EG_STYLE_PLAIN);
         shape_cell(t, &table, eg_report_at(x, "shape"));
