@@ -1,7 +1,7 @@
 /* One HTTP request by libcurl. The answer is judged when its first byte (or its end) is there, and
  * before anything on the disk is touched: status, range, size, and whether it is a web page. Only
- * https and http are spoken; a redirect may lead from http to https, never back. What the failures
- * mean in words is in explain.c. Sources: RFC 9110 sections 13.1.5 (If-Range), 14 (ranges), 15.3.7
+ * https and http are spoken; an address that begins with https leads by redirects to https only.
+ * What the failures mean in words is in explain.c. Sources: RFC 9110 sections 13.1.5 (If-Range), 14 (ranges), 15.3.7
  * (206), 15.5.17 (416). */
 #include "fetch/exchange.h"
 #include <curl/curl.h>
@@ -235,10 +235,12 @@ static bool set_up(exchange *x, struct curl_slist **headers, char *detail) {
     CURL *c = x->curl;
     const eg_fetch_request *r = x->r;
     char range[32], condition[EG_VALIDATOR_BYTES + 16];
-    bool secure = strncasecmp(r->url, "https:", 6) == 0, ok = true;
+    /* all but what says http is kept on https: an address curl takes for one must not lead down */
+    bool secure = strncasecmp(r->url, "http:", 5) != 0, ok = true;
 #define SET(option, value) ok = ok && curl_easy_setopt(c, option, value) == CURLE_OK
     SET(CURLOPT_URL, r->url);
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_DEFAULT_PROTOCOL, "https");
     SET(CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
     SET(CURLOPT_FOLLOWLOCATION, 1L);
     SET(CURLOPT_MAXREDIRS, (long)MAX_REDIRECTS);
@@ -249,6 +251,7 @@ static bool set_up(exchange *x, struct curl_slist **headers, char *detail) {
     SET(CURLOPT_LOW_SPEED_TIME, (long)(r->stall_seconds > 0 ? r->stall_seconds : 30));
     SET(CURLOPT_ERRORBUFFER, detail);
     SET(CURLOPT_HEADERFUNCTION, on_header);
+    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's answer is not the server's */
     SET(CURLOPT_HEADERDATA, x);
     SET(CURLOPT_WRITEFUNCTION, on_body);
     SET(CURLOPT_WRITEDATA, x);

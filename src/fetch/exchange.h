@@ -21,8 +21,6 @@ eg_exchange_outcome eg_fetch_exchange(eg_part_file *part, const eg_fetch_request
 
 /* Host of an address, for messages; "" when it is none. */
 void eg_fetch_host(char *out, size_t size, const char *url);
-/* The address without user, password and query. */
-void eg_fetch_shown_url(char *out, size_t size, const char *url);
 /* An HTTP status that is no success. */
 eg_exchange_outcome eg_fetch_explain_http(long code, const char *url, eg_error *err);
 /* A transfer that curl gave up. `at_url`: where redirects had led; `detail`: curl's own words. */

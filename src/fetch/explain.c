@@ -10,10 +10,13 @@
     "check the connection (behind a proxy: set https_proxy), name a mirror with --url, or copy "   \
     "the file here from another machine and give --weights FILE"
 
+/* Any scheme is looked at, and an address without one means https as in the transfer. */
+enum { AS_GIVEN = CURLU_NON_SUPPORT_SCHEME | CURLU_DEFAULT_SCHEME };
+
 void eg_fetch_host(char *out, size_t size, const char *url) {
     CURLU *parts = curl_url();
     char *host = NULL;
-    if (parts && curl_url_set(parts, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK)
+    if (parts && curl_url_set(parts, CURLUPART_URL, url, AS_GIVEN) == CURLUE_OK)
         curl_url_get(parts, CURLUPART_HOST, &host, 0);
     snprintf(out, size, "%s", host ? host : "");
     curl_free(host);
@@ -23,7 +26,7 @@ void eg_fetch_host(char *out, size_t size, const char *url) {
 void eg_fetch_shown_url(char *out, size_t size, const char *url) {
     CURLU *parts = curl_url();
     char *shown = NULL;
-    if (parts && curl_url_set(parts, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK) {
+    if (parts && curl_url_set(parts, CURLUPART_URL, url, AS_GIVEN) == CURLUE_OK) {
         curl_url_set(parts, CURLUPART_USER, NULL, 0);
         curl_url_set(parts, CURLUPART_PASSWORD, NULL, 0);
         curl_url_set(parts, CURLUPART_QUERY, NULL, 0);
@@ -77,7 +80,10 @@ eg_exchange_outcome eg_fetch_explain_http(long code, const char *url, eg_error *
                 shown, code);
         return EG_EXCHANGE_AGAIN;
     default:
-        eg_fail(err, EG_ERR_IO, "%s: the server answers HTTP %ld and sends no file", shown, code);
+        eg_fail(err, EG_ERR_IO,
+                "%s: the server answers HTTP %ld and sends no file - check the address, or name a "
+                "mirror with --url",
+                shown, code);
         return EG_EXCHANGE_FAILED;
     }
 }
@@ -97,11 +103,30 @@ static eg_exchange_outcome broke_off(int code, const eg_fetch_request *r, const 
     return EG_EXCHANGE_AGAIN;
 }
 
-static eg_exchange_outcome not_trusted(const char *host, const char *detail, eg_error *err) {
+/* The other side did not prove who it is. Nothing was asked of it. */
+static eg_exchange_outcome not_trusted(const eg_fetch_request *r, const char *host,
+                                       const char *detail, eg_error *err) {
+    if (r->ca_file)
+        eg_fail(err, EG_ERR_IO,
+                "%s: no trusted connection: %s - trusted are the certificates in %s (--ca-file or "
+                "SSL_CERT_FILE) alone: give the one that signed this server's, or leave it out to "
+                "trust the system's; is the clock right?",
+                host, detail, r->ca_file);
+    else
+        eg_fail(err, EG_ERR_IO,
+                "%s: no trusted connection: %s - is the package ca-certificates installed and the "
+                "clock right? Behind a proxy that looks inside, or for a server of your own, give "
+                "its certificate with --ca-file",
+                host, detail);
+    return EG_EXCHANGE_FAILED;
+}
+
+/* No TLS at all: no certificate was seen, so trust is not the question. */
+static eg_exchange_outcome no_tls(const char *host, const char *detail, eg_error *err) {
     eg_fail(err, EG_ERR_IO,
-            "%s: no trusted connection: %s - is the package ca-certificates installed and the "
-            "clock right? Behind a proxy that looks inside, give its certificate with --ca-file",
-            host, detail);
+            "%s: no TLS connection: %s - does the server speak http only, or does something "
+            "between cut https off? %s",
+            host, detail, NO_NETWORK);
     return EG_EXCHANGE_FAILED;
 }
 
@@ -139,13 +164,23 @@ eg_exchange_outcome eg_fetch_explain_curl(int code, const eg_fetch_request *r, c
     case CURLE_UNSUPPORTED_PROTOCOL:
         return wrong_protocol(r, at_url, err);
     case CURLE_TOO_MANY_REDIRECTS:
-        eg_fail(err, EG_ERR_IO, "%s: sends from one address to the next without end", host);
+        eg_fail(err, EG_ERR_IO,
+                "%s: sends from one address to the next without end - open the address in a "
+                "browser, or name a mirror with --url",
+                host);
         return EG_EXCHANGE_FAILED;
     case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_ISSUER_ERROR:
-        return not_trusted(host, detail, err);
+        return not_trusted(r, host, detail, err);
+    case CURLE_SSL_CACERT_BADFILE:
+        eg_fail(err, EG_ERR_IO, "%s: no certificates can be read there: expected a PEM file - %s",
+                r->ca_file ? r->ca_file : "the system's certificates",
+                r->ca_file ? "check --ca-file and SSL_CERT_FILE"
+                           : "install the package ca-certificates, or give --ca-file");
+        return EG_EXCHANGE_FAILED;
+    case CURLE_SSL_CONNECT_ERROR:
+        if (reached) break; /* the same server spoke TLS before: the network broke */
+        return no_tls(host, detail, err);
     case CURLE_OUT_OF_MEMORY:
         eg_fail(err, EG_ERR_NO_MEMORY, "%s: no memory for the transfer", r->label);
         return EG_EXCHANGE_FAILED;

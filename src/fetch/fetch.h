@@ -7,7 +7,7 @@
 #include "base/base.h"
 
 typedef struct {
-    const char *url;  /* http:// or https:// */
+    const char *url;  /* http:// or https:// (also when nothing stands in front) */
     const char *path; /* target; PATH.part and PATH.part.info lie beside it while it is under way */
     const char *label;  /* stage of the progress events */
     const char *sha256; /* 8 to 64 lower-case hex digits: what the file's SHA-256 begins with */
@@ -38,5 +38,7 @@ typedef struct {
  *   EG_ERR_INTERRUPTED ev->stop                                                                               */
 eg_status eg_fetch_file(eg_fetch_result *out, const eg_fetch_request *r, const eg_events *ev,
                         eg_error *err);
+/* The address as it may be shown and stored: without user, password and query, which may be secrets. */
+void eg_fetch_shown_url(char *out, size_t size, const char *url);
 
 #endif

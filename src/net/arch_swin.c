@@ -6,6 +6,7 @@
  * deviation 0.02 and zero biases, which there comes last and so wins; the patch convolution follows it too.
  * Read first: graph.h, graph_tokens.c.                                                                         */
 #include "net/graph.h"
+#include "net/zoo_row.h"
 #include <stdio.h>
 
 enum { NAME = 104, PREFIX = 48, PART = 72, STAGES = 4, WINDOW = 7, WIDEN = 4, PATCH = 4 };
@@ -95,24 +96,13 @@ static eg_status build(eg_graph *g, const eg_arch *arch, int n_classes, int side
     return g->status;
 }
 
-/* ---- the table; metadata: torchvision's weight enums ---- */
+/* ---- the table ---- */
 
 static const eg_arch entries[] = {
-    {{.name = "swin_t",
+    {{EG_ZOO_ROW("swin_t", "IMAGENET1K_V1", "swin_t-704ceda3.pth", "704ceda3", 113445437, 81.474,
+                 95.776, 224, 232, true, EG_ZOO_IMAGENET),
       .family = "Swin transformer",
-      .description = "transformer whose attention stays in shifted windows of 7 x 7 pixels",
-      .top1 = 81.474,
-      .top5 = 95.776,
-      .weights = "IMAGENET1K_V1",
-      .weights_file = "swin_t-704ceda3.pth",
-      .weights_url = "https://download.pytorch.org/models/swin_t-704ceda3.pth",
-      .weights_sha256 = "704ceda3",
-      .file_bytes = 113445437,
-      .img_size = 224,
-      .resize = 232,
-      .bicubic = true,
-      .mean = {0.485f, 0.456f, 0.406f},
-      .std = {0.229f, 0.224f, 0.225f}},
+      .description = "transformer whose attention stays in shifted windows of 7 x 7 pixels"},
      build,
      &(const swin_table){96, {2, 2, 6, 2}, {3, 6, 12, 24}, 0.2},
      NULL},

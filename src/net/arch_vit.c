@@ -7,6 +7,7 @@
  * draws the patch convolution with 1 / sqrt(fan_in), attention and dense layers from Xavier's uniform, and starts the
  * head at 0. Read first: graph.h, graph_tokens.c.                                                              */
 #include "net/graph.h"
+#include "net/zoo_row.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -90,33 +91,20 @@ static bool foreign_name(char *out, const eg_arch *arch, const char *name) {
     return true;
 }
 
-/* ---- the table; metadata: torchvision's weight enums ---- */
-
-#define COMMON                                                                                     \
-    .family = "Vision transformer", .weights = "IMAGENET1K_V1", .img_size = SIDE, .resize = 256,   \
-    .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}
-#define FILE_(name) .weights_file = name, .weights_url = "https://download.pytorch.org/models/" name
+/* ---- the table ---- */
 
 static const eg_arch entries[] = {
-    {{.name = "vit_b_16",
-      .description = "transformer of 12 blocks on patches of 16 x 16 pixels, 224 pixels only",
-      COMMON,
-      .top1 = 81.072,
-      .top5 = 95.318,
-      FILE_("vit_b_16-c867db91.pth"),
-      .weights_sha256 = "c867db91",
-      .file_bytes = 346328924},
+    {{EG_ZOO_ROW("vit_b_16", "IMAGENET1K_V1", "vit_b_16-c867db91.pth", "c867db91", 346328924,
+                 81.072, 95.318, 224, 256, false, EG_ZOO_IMAGENET),
+      .family = "Vision transformer",
+      .description = "transformer of 12 blocks on patches of 16 x 16 pixels, 224 pixels only"},
      build,
      &(const vit_table){16},
      foreign_name},
-    {{.name = "vit_b_32",
-      .description = "transformer of 12 blocks on patches of 32 x 32 pixels, 224 pixels only",
-      COMMON,
-      .top1 = 75.912,
-      .top5 = 92.466,
-      FILE_("vit_b_32-d86f8d99.pth"),
-      .weights_sha256 = "d86f8d99",
-      .file_bytes = 352954876},
+    {{EG_ZOO_ROW("vit_b_32", "IMAGENET1K_V1", "vit_b_32-d86f8d99.pth", "d86f8d99", 352954876,
+                 75.912, 92.466, 224, 256, false, EG_ZOO_IMAGENET),
+      .family = "Vision transformer",
+      .description = "transformer of 12 blocks on patches of 32 x 32 pixels, 224 pixels only"},
      build,
      &(const vit_table){32},
      foreign_name},

@@ -44,7 +44,9 @@ struct eg_op {
     void (*release)(eg_step *step); /* primitives; NULL: none */
 };
 
-enum { EG_MAX_DY = 6, EG_MAX_AUX = 2 }; /* Inception's blocks are read by five */
+enum {
+    EG_MAX_DY = 6
+}; /* readers of one value that give it gradients; Inception's blocks have five */
 struct eg_step {
     const eg_op *op;
     const eg_node *node; /* whose value this step makes */
@@ -113,6 +115,10 @@ static inline size_t eg_step_rows(const eg_plan *plan, const eg_node *node) {
 static inline size_t eg_step_count(const eg_plan *plan, const eg_node *node) {
     return eg_step_rows(plan, node) * (size_t)node->C;
 }
+/* floats of one sample of the node's value */
+static inline size_t eg_node_size(const eg_node *node) {
+    return (size_t)node->H * (size_t)node->W * (size_t)node->C;
+}
 static inline size_t eg_align64(size_t n) {
     return (n + 63) & ~(size_t)63;
 }
@@ -123,13 +129,13 @@ void eg_span_run(eg_span_fn fn, void *context, size_t n, size_t grain);
 
 /* Which op runs a node (ops.c), and the one for a folded convolution. */
 const eg_op *eg_op_of(eg_op_kind kind);
+/* `prepare` of ops that keep nothing and work in no space of their own. */
+eg_status eg_op_no_needs(eg_plan *plan, eg_step *step, eg_error *err);
 extern const eg_op eg_op_input, eg_op_conv, eg_op_dwconv, eg_op_bn, eg_op_act, eg_op_add,
-    eg_op_drop_path, eg_op_se, eg_op_max_pool, eg_op_mean_pool, eg_op_flatten, eg_op_dropout,
-    eg_op_linear, eg_op_folded, eg_op_tokens, eg_op_token, eg_op_attention, eg_op_canvas,
-    eg_op_patch_merge;
-
-extern const eg_op eg_op_avg_pool, eg_op_adaptive_pool, eg_op_concat, eg_op_slice, eg_op_shuffle,
-    eg_op_layer_norm, eg_op_layer_scale;
+    eg_op_drop_path, eg_op_se, eg_op_max_pool, eg_op_avg_pool, eg_op_adaptive_pool, eg_op_mean_pool,
+    eg_op_concat, eg_op_slice, eg_op_shuffle, eg_op_layer_norm, eg_op_layer_scale, eg_op_tokens,
+    eg_op_token, eg_op_attention, eg_op_canvas, eg_op_patch_merge, eg_op_flatten, eg_op_dropout,
+    eg_op_linear, eg_op_folded;
 
 /* Sums over `rows` pixels, n of them at a time (channel_sums.c): fn writes the n sums of rows [begin, end). Returns n
  * doubles in `work`, which has eg_channel_sums_bytes(n); the same bits for any number of threads. */
@@ -149,7 +155,7 @@ void eg_dwconv_data_run(const eg_plan *plan, const eg_node *node, const eg_node 
                         const float *dy, const float *w);
 /* PyTorch's depthwise weights (C, 1, R, R) to the kernels' (R*R, C). */
 void eg_dwconv_pack(float *packed, const float *weights, int C, int taps);
-/* Per-sample drop-path factors (0 or 1 / (1 - rate)) of this forward; node's number keys the stream. */
+/* Per-sample drop-path factors (0 or 1 / (1 - rate)) of this forward; the step's number keys the stream. */
 void eg_drop_path_factors(float *factor, const eg_plan *plan, const eg_step *s, int n);
 
 /* Softmax cross-entropy with class weights and smoothing (loss.c): gradient of the mean into dlogits (n, K). */

@@ -392,6 +392,15 @@ int eg_graph_linear(eg_graph *g, int x, const char *name, int K, bool is_head) {
 }
 
 int eg_graph_aux_head(eg_graph *g, int x, const char *name, int K, float weight) {
+    int n = 0;
+    for (int i = 0; i < g->n_nodes; i++) n += g->nodes[i].aux_weight > 0;
+    if (g->status == EG_OK && (n == EG_MAX_AUX || !(weight > 0))) {
+        g->status =
+            eg_fail(&g->error, EG_ERR_INTERNAL,
+                    "%s: auxiliary head %d of weight %g, expected at most %d of positive weight",
+                    name, n + 1, (double)weight, EG_MAX_AUX);
+        return 0;
+    }
     int node = eg_graph_linear(g, x, name, K, true);
     if (g->status == EG_OK) g->nodes[node].aux_weight = weight;
     return node;

@@ -52,7 +52,7 @@ typedef enum {
         EG_OP_COUNT
 } eg_op_kind;
 
-enum { EG_NODE_MAX_INPUTS = 4, EG_NODE_MAX_TENSORS = 5 };
+enum { EG_NODE_MAX_INPUTS = 4, EG_NODE_MAX_TENSORS = 5, EG_MAX_AUX = 2 /* auxiliary heads */ };
 typedef struct {
     eg_op_kind op;
     const char *name; /* module name, e.g. "layer1.0.conv1"; arena of the network */
@@ -92,7 +92,7 @@ typedef enum {
     EG_INIT_SQUEEZENET, /* conv: kaiming uniform, fan_in, bias 0; head: N(0, 0.01), bias 0 */
     EG_INIT_GOOGLENET,  /* conv and linear: N(0, 0.01), bias torch default */
     EG_INIT_INCEPTION, /* conv and linear: N(0, 0.1), auxiliary head N(0, 0.001); bias as torch's */
-    EG_INIT_TRUNCATED /* both: normal of deviation 0.02, bias 0 (ConvNeXt, ViT) */
+    EG_INIT_TRUNCATED  /* both: normal of deviation 0.02, bias 0 (ConvNeXt, ViT) */
 } eg_init_kind;
 
 typedef struct {
@@ -104,8 +104,8 @@ typedef struct {
     eg_status status; /* first failure of the builder; checked once at the end */
     eg_error error;
     eg_init_kind init;
-    bool
-        in_aux; /* tensors declared now belong to an auxiliary head: a weights file may lack them */
+    /* tensors declared now belong to an auxiliary head: a weights file may lack them */
+    bool in_aux;
 } eg_graph;
 
 struct eg_network {
@@ -157,7 +157,7 @@ int eg_graph_flatten(eg_graph *g, int x);
 int eg_graph_dropout(eg_graph *g, int x, float rate);
 int eg_graph_linear(eg_graph *g, int x, const char *name, int K, bool is_head);
 /* The linear head of an auxiliary output, whose loss counts `weight` times in training and which prediction drops.
- * Build all of the branch between g->in_aux = true and false. */
+ * Build all of the branch between g->in_aux = true and false. At most EG_MAX_AUX of them; weight > 0. */
 int eg_graph_aux_head(eg_graph *g, int x, const char *name, int K, float weight);
 /* Value x is what `features` gives (its pixels are averaged first); needed where the head is a convolution. */
 void eg_graph_features(eg_graph *g, int x);

@@ -12,20 +12,13 @@ typedef struct {
     size_t first;  /* slice: zeros before it in the input's gradient */
 } row_job;
 
-static eg_status no_needs(eg_plan *plan, eg_step *s, eg_error *err) {
-    (void)plan;
-    (void)s;
-    (void)err;
-    return EG_OK;
-}
-
 static void copy_span(void *context, size_t begin, size_t end) {
     const row_job *j = context;
     for (size_t r = begin; r < end; r++)
         memcpy(j->out + r * j->out_row, j->in + r * j->in_row, j->n * sizeof *j->out);
 }
 
-/* ---- concat ---- */
+/* ---- concat: each input is copied to its columns of the output rows, each gradient out of them ---- */
 
 static eg_status concat_forward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
@@ -47,16 +40,19 @@ static eg_status concat_backward(eg_plan *plan, eg_step *s, eg_error *err) {
     for (int k = 0; k < s->n_inputs; k++) {
         size_t part = (size_t)eg_step_from(plan, s, k)->C;
         row_job j = {eg_plan_at(plan, s->dx[k]), dy, part, C, part, 1, 0};
+        /* an input that needs no gradient still has its columns in dy */
         if (j.out) eg_span_run(copy_span, &j, eg_step_rows(plan, s->node), 1);
         dy += part;
     }
     return EG_OK;
 }
 
-const eg_op eg_op_concat = {
-    .name = "concat", .prepare = no_needs, .forward = concat_forward, .backward = concat_backward};
+const eg_op eg_op_concat = {.name = "concat",
+                            .prepare = eg_op_no_needs,
+                            .forward = concat_forward,
+                            .backward = concat_backward};
 
-/* ---- slice ---- */
+/* ---- slice: columns [first, first + C) of the input's rows ---- */
 
 static eg_status slice_forward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
@@ -98,8 +94,10 @@ static eg_status slice_backward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
-const eg_op eg_op_slice = {
-    .name = "slice", .prepare = no_needs, .forward = slice_forward, .backward = slice_backward};
+const eg_op eg_op_slice = {.name = "slice",
+                           .prepare = eg_op_no_needs,
+                           .forward = slice_forward,
+                           .backward = slice_backward};
 
 /* ---- shuffle: each row, seen as (groups, n / groups), transposed ---- */
 
@@ -144,6 +142,6 @@ static eg_status shuffle_backward(eg_plan *plan, eg_step *s, eg_error *err) {
 }
 
 const eg_op eg_op_shuffle = {.name = "shuffle",
-                             .prepare = no_needs,
+                             .prepare = eg_op_no_needs,
                              .forward = shuffle_forward,
                              .backward = shuffle_backward};

@@ -3,17 +3,12 @@
 #include "net/exec.h"
 #include <string.h>
 
-/* sample n of an (N, ...) tensor of `node`'s shape */
-static size_t sample_size(const eg_node *node) {
-    return (size_t)node->H * (size_t)node->W * (size_t)node->C;
-}
-
 typedef struct {
     const eg_node *node, *from;
     eg_dw_shape shape;
     float *out;
     const float *in;
-    uint8_t *index;
+    uint8_t *index; /* max pool: (N,P,Q,C), the tap r * R + t of each maximum; NULL: no backward */
 } pool_job;
 
 static pool_job make_job(const eg_plan *plan, const eg_step *s) {
@@ -32,12 +27,13 @@ static eg_status max_prepare(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
+/* task i: output row i % H of sample i / H */
 static void max_row(void *context, int i) {
     const pool_job *j = context;
-    size_t n = (size_t)(i / j->node->H), y = n * sample_size(j->node);
+    size_t n = (size_t)(i / j->node->H), y = n * eg_node_size(j->node);
     int p = i % j->node->H;
     eg_kernels_get()->max_pool(j->out + y, j->index ? j->index + y : NULL,
-                               j->in + n * sample_size(j->from), &j->shape, p, p + 1);
+                               j->in + n * eg_node_size(j->from), &j->shape, p, p + 1);
 }
 
 static eg_status max_forward(eg_plan *plan, eg_step *s, eg_error *err) {
@@ -50,14 +46,15 @@ static eg_status max_forward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
-/* windows overlap, so a sample is one task */
+/* Windows overlap, so several outputs may add to one pixel: a sample is one task. A tap is always inside the image, since the
+ * kernel takes the window's first pixel for a start, whatever it holds. */
 static void max_back_sample(void *context, int i) {
     const pool_job *j = context;
     size_t C = (size_t)j->node->C, n = (size_t)i;
-    float *dx = j->out + n * sample_size(j->from);
-    const float *dy = j->in + n * sample_size(j->node);
-    const uint8_t *index = j->index + n * sample_size(j->node);
-    memset(dx, 0, sample_size(j->from) * sizeof *dx);
+    float *dx = j->out + n * eg_node_size(j->from);
+    const float *dy = j->in + n * eg_node_size(j->node);
+    const uint8_t *index = j->index + n * eg_node_size(j->node);
+    memset(dx, 0, eg_node_size(j->from) * sizeof *dx);
     for (int p = 0; p < j->node->H; p++)
         for (int q = 0; q < j->node->W; q++, dy += C, index += C) {
             int h0 = p * j->shape.stride - j->shape.pad, w0 = q * j->shape.stride - j->shape.pad;
@@ -85,18 +82,11 @@ const eg_op eg_op_max_pool = {
 
 /* ---- global mean ---- */
 
-static eg_status no_needs(eg_plan *plan, eg_step *s, eg_error *err) {
-    (void)plan;
-    (void)s;
-    (void)err;
-    return EG_OK;
-}
-
 static void mean_sample(void *context, int i) {
     const pool_job *j = context;
     float *y = j->out + (size_t)i * (size_t)j->node->C;
     size_t rows = (size_t)j->from->H * (size_t)j->from->W;
-    eg_kernels_get()->sum_rows(y, j->in + (size_t)i * sample_size(j->from), rows, j->node->C);
+    eg_kernels_get()->sum_rows(y, j->in + (size_t)i * eg_node_size(j->from), rows, j->node->C);
     for (int c = 0; c < j->node->C; c++) y[c] /= (float)rows;
 }
 
@@ -113,7 +103,7 @@ static void mean_back_sample(void *context, int i) {
     const pool_job *j = context;
     const float *dy = j->in + (size_t)i * (size_t)j->node->C;
     size_t rows = (size_t)j->from->H * (size_t)j->from->W, C = (size_t)j->node->C;
-    float *dx = j->out + (size_t)i * sample_size(j->from);
+    float *dx = j->out + (size_t)i * eg_node_size(j->from);
     for (size_t r = 0; r < rows; r++)
         for (size_t c = 0; c < C; c++) dx[r * C + c] = dy[c] / (float)rows;
 }
@@ -128,11 +118,14 @@ static eg_status mean_backward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
-const eg_op eg_op_mean_pool = {
-    .name = "mean_pool", .prepare = no_needs, .forward = mean_forward, .backward = mean_backward};
+const eg_op eg_op_mean_pool = {.name = "mean_pool",
+                               .prepare = eg_op_no_needs,
+                               .forward = mean_forward,
+                               .backward = mean_backward};
 
 /* ---- flatten ---- */
 
+/* one sample between (H,W,C) and (C,H,W); `from` has the shape before flattening */
 static void turn(float *out, const float *in, const eg_node *from, bool back) {
     size_t rows = (size_t)from->H * (size_t)from->W, C = (size_t)from->C;
     for (size_t r = 0; r < rows; r++)
@@ -146,7 +139,7 @@ static void turn(float *out, const float *in, const eg_node *from, bool back) {
 
 static void flatten_sample(void *context, int i) {
     const pool_job *j = context;
-    size_t size = sample_size(j->from);
+    size_t size = eg_node_size(j->from);
     turn(j->out + (size_t)i * size, j->in + (size_t)i * size, j->from, false);
 }
 
@@ -161,7 +154,7 @@ static eg_status flatten_forward(eg_plan *plan, eg_step *s, eg_error *err) {
 
 static void flatten_back_sample(void *context, int i) {
     const pool_job *j = context;
-    size_t size = sample_size(j->from);
+    size_t size = eg_node_size(j->from);
     turn(j->out + (size_t)i * size, j->in + (size_t)i * size, j->from, true);
 }
 
@@ -176,6 +169,6 @@ static eg_status flatten_backward(eg_plan *plan, eg_step *s, eg_error *err) {
 }
 
 const eg_op eg_op_flatten = {.name = "flatten",
-                             .prepare = no_needs,
+                             .prepare = eg_op_no_needs,
                              .forward = flatten_forward,
                              .backward = flatten_backward};

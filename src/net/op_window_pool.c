@@ -17,6 +17,8 @@ static eg_status avg_prepare(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
+/* (R*R, C) as the depthwise kernels read them. Written at each use: a fill of so few bytes costs nothing beside the pass
+ * over the pixels, and work space is free for others in between. */
 static const float *constant_weights(float *w, const eg_node *node) {
     for (size_t i = 0; i < weight_count(node); i++)
         w[i] = 1.0f / (float)(node->kernel * node->kernel);
@@ -51,13 +53,6 @@ typedef struct {
     const float *in;
 } cell_job;
 
-static eg_status adaptive_prepare(eg_plan *plan, eg_step *s, eg_error *err) {
-    (void)plan;
-    (void)s;
-    (void)err;
-    return EG_OK;
-}
-
 /* first pixel of cell i of `cells` over n pixels, and the end of cell i */
 static int cell_begin(int i, int n, int cells) {
     return i * n / cells;
@@ -66,17 +61,14 @@ static int cell_end(int i, int n, int cells) {
     return ((i + 1) * n + cells - 1) / cells;
 }
 
-static size_t sample_size(const eg_node *node) {
-    return (size_t)node->H * (size_t)node->W * (size_t)node->C;
-}
-
-/* Every (cell, pixel of it) of sample n: forward adds the pixel to the cell, backward the cell to the pixel, over its size. */
+/* A sample is one task, because cells overlap and so backward has several writers a pixel.
+ * Every (cell, pixel of it) of sample n: forward adds the pixel to the cell, backward the cell to the pixel, over its size. */
 static void adaptive_sample(const cell_job *j, int n, bool back) {
     const eg_node *cells = j->node, *pixels = j->from;
     size_t C = (size_t)cells->C;
-    const float *in = j->in + (size_t)n * sample_size(back ? cells : pixels);
-    float *out = j->out + (size_t)n * sample_size(back ? pixels : cells);
-    memset(out, 0, sample_size(back ? pixels : cells) * sizeof *out);
+    const float *in = j->in + (size_t)n * eg_node_size(back ? cells : pixels);
+    float *out = j->out + (size_t)n * eg_node_size(back ? pixels : cells);
+    memset(out, 0, eg_node_size(back ? pixels : cells) * sizeof *out);
     for (int p = 0; p < cells->H; p++)
         for (int q = 0; q < cells->W; q++) {
             int h0 = cell_begin(p, pixels->H, cells->H), h1 = cell_end(p, pixels->H, cells->H);
@@ -118,6 +110,6 @@ static eg_status adaptive_backward(eg_plan *plan, eg_step *s, eg_error *err) {
 }
 
 const eg_op eg_op_adaptive_pool = {.name = "adaptive_pool",
-                                   .prepare = adaptive_prepare,
+                                   .prepare = eg_op_no_needs,
                                    .forward = adaptive_forward,
                                    .backward = adaptive_backward};

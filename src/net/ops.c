@@ -1,4 +1,5 @@
-/* The op table: which code runs which kind of node. One file an op: op_<name>.c. */
+/* The op table: which code runs which kind of node. One file an op, or a few of one kind: op_<name>.c. Nothing here
+ * computes. Read first: exec.h (what an op consists of), graph.h (EG_OP_LIST).                                 */
 #include "net/exec.h"
 
 _Static_assert((int)EG_ACT_RELU == EG_KACT_RELU && (int)EG_ACT_RELU6 == EG_KACT_RELU6 &&
@@ -49,4 +50,9 @@ static eg_status nothing(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
-const eg_op eg_op_input = {.name = "input", .prepare = nothing, .forward = nothing};
+eg_status eg_op_no_needs(eg_plan *plan, eg_step *s, eg_error *err) {
+    return nothing(plan, s, err);
+}
+
+/* no backward: nobody asks for the gradient of the images, which ends the search for one (plan.c, wants_gradient) */
+const eg_op eg_op_input = {.name = "input", .prepare = eg_op_no_needs, .forward = nothing};

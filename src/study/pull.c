@@ -49,14 +49,14 @@ static eg_status want_url(wanted *w, const char *url, eg_error *err) {
     w->url = eg_strdup(url);
     w->file = eg_strndup(url + start, end - start);
     if (!w->url || !w->file) return no_memory(err);
-    if (!digits_of(w->digits, w->file))
-        return eg_fail(
-            err, EG_ERR_USAGE,
-            "pull %s: the file name carries no SHA-256 digits (NAME-0123abcd.pth), so "
-            "nothing could be checked - get it with another tool and give --weights FILE",
-            url);
     w->sha256 = w->digits;
-    return EG_OK;
+    if (digits_of(w->digits, w->file)) return EG_OK;
+    char shown[256];
+    eg_fetch_shown_url(shown, sizeof shown, url);
+    return eg_fail(err, EG_ERR_USAGE,
+                   "pull %s: the file name carries no SHA-256 digits (NAME-0123abcd.pth), so "
+                   "nothing could be checked - get it with another tool and give --weights FILE",
+                   shown);
 }
 
 static eg_status want_model(wanted *w, const char *name, const eg_options *o, eg_error *err) {
@@ -91,14 +91,16 @@ static eg_status want(wanted *w, const char *name, const eg_options *o, eg_error
 
 static eg_status add_row(json_t *rows, const wanted *w, const char *path, const char *source,
                          const char *sha256, json_int_t n_bytes, json_t *more, eg_error *err) {
-    json_t *row =
-        json_pack("{s:s*, s:s, s:s, s:s, s:s?, s:s, s:s, s:s?, s:o}", "model",
-                  w->model[0] ? w->model : NULL, "file", w->file, "path", path, "source", source,
-                  "sha256", sha256, "expected_sha256", w->sha256, "checked",
-                  !sha256                   ? "not there"
-                  : strlen(w->sha256) == 64 ? "SHA-256"
-                                            : "first digits of SHA-256",
-                  "url", w->url, "bytes", n_bytes > 0 ? json_integer(n_bytes) : json_null());
+    char url[1024]; /* a mirror's password must not get into a document */
+    if (w->url) eg_fetch_shown_url(url, sizeof url, w->url);
+    json_t *row = json_pack("{s:s*, s:s, s:s, s:s, s:s?, s:s, s:s, s:s?, s:o}", "model",
+                            w->model[0] ? w->model : NULL, "file", w->file, "path", path, "source",
+                            source, "sha256", sha256, "expected_sha256", w->sha256, "checked",
+                            !sha256                   ? "not there"
+                            : strlen(w->sha256) == 64 ? "SHA-256"
+                                                      : "first digits of SHA-256",
+                            "url", w->url ? url : NULL, "bytes",
+                            n_bytes > 0 ? json_integer(n_bytes) : json_null());
     bool ok = row && (!more || json_object_update(row, more) == 0);
     json_decref(more);
     if (ok && json_array_append_new(rows, row) == 0) return EG_OK;

@@ -36,12 +36,11 @@ static eg_status look_at(eg_cached_weights *out, const char *folder, const char 
     char *path = eg_path_join(folder, file);
     char sha256[65];
     if (!path) return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
-    eg_status status = EG_OK;
     if (eg_path_exists(path) && !eg_path_is_dir(path)) {
         /* one that cannot be read is as good as none: the next place may have it */
-        bool full, same = eg_sha256_file(sha256, path, NULL) == EG_OK &&
-                          (eg_study_weights_match(&full, sha256, expected) ||
-                           eg_study_weights_match(&full, sha256, also));
+        bool full, read = eg_sha256_file(sha256, path, NULL) == EG_OK;
+        bool same = read && (eg_study_weights_match(&full, sha256, expected) ||
+                             eg_study_weights_match(&full, sha256, also));
         if (same) {
             out->path = path;
             out->place = place;
@@ -50,11 +49,11 @@ static eg_status look_at(eg_cached_weights *out, const char *folder, const char 
             return EG_OK;
         }
         if (!out->wrong[0])
-            snprintf(out->wrong, sizeof out->wrong, "%s is there but has another SHA-256: not used",
-                     path);
+            snprintf(out->wrong, sizeof out->wrong, "%s is there but %s: not used", path,
+                     read ? "has another SHA-256" : "cannot be read");
     }
     eg_free(path);
-    return status;
+    return EG_OK;
 }
 
 eg_status eg_study_weights_cached(eg_cached_weights *out, const char *model, const char *file,

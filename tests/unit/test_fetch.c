@@ -1,7 +1,8 @@
 /* eg_fetch_file against a local server that breaks off, stalls, lies and redirects
- * (tests/http/weights_server, Python's standard library). What is looked at: the bytes on the disk,
- * the status, the message, and in the server's log whether the rest was really asked for by Range.
- * Skipped without python3. No network is used. */
+ * (tests/http/weights_server, Python's standard library), and against the same behind TLS with a
+ * certificate that is made here. What is looked at: the bytes on the disk, the status, the message,
+ * and in the server's log whether the rest was really asked for by Range. Skipped without python3,
+ * the TLS tests also without the openssl program. No network is used. */
 #include "fetch/fetch.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,14 +18,52 @@
 enum { N_BYTES = 300000 };
 static uint8_t data[N_BYTES];
 static char sha256[65];
-static int port;
-static pid_t server;
+static int port, tls_port; /* 0: cannot be tested here */
+static pid_t server, tls_server;
+
+/* Start a server with its log in `log_name`; with `tls`, by the certificate that make_certificate
+ * left. *port stays 0 when it does not come up. */
+static pid_t serve(int *at, const char *log_name, bool tls) {
+    char *folder = eg_strdup(tree_path("served")),
+         *file = eg_format("%s/%s.port", tree_root, log_name),
+         *log = eg_format("%s/%s", tree_root, log_name),
+         *cert = eg_format("%s/cert.pem", tree_root), *key = eg_format("%s/key.pem", tree_root);
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl(TEST_SOURCE_DIR "/tests/http/weights_server", "weights_server", folder, file, log,
+              tls ? "--tls" : NULL, cert, key, (char *)NULL);
+        _exit(127);
+    }
+    for (int tries = 0; tries < 300 && *at == 0; tries++) {
+        usleep(50000);
+        FILE *f = fopen(file, "r");
+        if (f && fscanf(f, "%d", at) != 1) *at = 0;
+        if (f) fclose(f);
+    }
+    eg_free(folder);
+    eg_free(file);
+    eg_free(log);
+    eg_free(cert);
+    eg_free(key);
+    return pid;
+}
+
+/* A key and a certificate for 127.0.0.1, signed by itself, valid from now on. */
+static bool make_certificate(const char *key, const char *cert) {
+    char command[2400];
+    snprintf(command, sizeof command,
+             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "
+             "/CN=engraft-test -addext subjectAltName=IP:127.0.0.1 -keyout '%s/%s' -out '%s/%s' "
+             ">/dev/null 2>&1",
+             tree_root, key, tree_root, cert);
+    return system(command) == 0;
+}
 
 static int start(void **state) {
     (void)state;
     if (system("python3 -c 'import http.server' >/dev/null 2>&1") != 0) return 0; /* port 0: skip */
-    static const char *const proxies[] = {"http_proxy", "https_proxy", "all_proxy",
-                                          "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"};
+    static const char *const proxies[] = {"http_proxy", "https_proxy", "all_proxy", "no_proxy",
+                                          "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"};
     for (size_t i = 0; i < sizeof proxies / sizeof *proxies; i++) unsetenv(proxies[i]);
     tree_begin();
     eg_random r = eg_random_make(7, 0, 0, 0);
@@ -32,33 +71,25 @@ static int start(void **state) {
     eg_sha256_hex(sha256, data, N_BYTES);
     tree_write("served/w.pth", data, N_BYTES);
     tree_folder("cache");
-    char *folder = eg_strdup(tree_path("served")), *file = eg_strdup(tree_path("port")),
-         *log = eg_strdup(tree_path("log"));
-    server = fork();
-    if (server == 0) {
-        execl(TEST_SOURCE_DIR "/tests/http/weights_server", "weights_server", folder, file, log,
-              (char *)NULL);
-        _exit(127);
+    server = serve(&port, "log", false);
+    if (port == 0) return -1;
+    if (!make_certificate("key.pem", "cert.pem") || !make_certificate("key2.pem", "other.pem")) {
+        print_message("no openssl program: TLS is not tested\n");
+        return 0;
     }
-    for (int tries = 0; tries < 300 && port == 0; tries++) {
-        usleep(50000);
-        FILE *f = fopen(file, "r");
-        if (f && fscanf(f, "%d", &port) != 1) port = 0;
-        if (f) fclose(f);
-    }
-    eg_free(folder);
-    eg_free(file);
-    eg_free(log);
-    return port > 0 ? 0 : -1;
+    tls_server = serve(&tls_port, "tls_log", true);
+    return tls_port > 0 ? 0 : -1;
 }
 
 static int end(void **state) {
     (void)state;
-    if (server > 0) {
-        kill(server, SIGKILL);
-        waitpid(server, NULL, 0);
-        tree_end();
+    const pid_t servers[] = {server, tls_server};
+    for (size_t i = 0; i < 2; i++) {
+        if (servers[i] <= 0) continue;
+        kill(servers[i], SIGKILL);
+        waitpid(servers[i], NULL, 0);
     }
+    if (server > 0) tree_end();
     return 0;
 }
 
@@ -136,14 +167,18 @@ static long size_of(const char *path) {
     return n;
 }
 
-/* Did the server see a line with `text`? */
-static bool logged(const char *text) {
+/* Did the server with this log see a line with `text`? */
+static bool logged_in(const char *log, const char *text) {
     char line[512];
     bool found = false;
-    FILE *f = fopen(tree_path("log"), "r");
+    FILE *f = fopen(tree_path(log), "r");
     while (f && fgets(line, sizeof line, f)) found = found || strstr(line, text);
     if (f) fclose(f);
     return found;
+}
+
+static bool logged(const char *text) {
+    return logged_in("log", text);
 }
 
 /* ---- tests ---- */
@@ -340,6 +375,95 @@ static void locked(void **state) {
     fails(&j, EG_ERR_IO, "another process");
 }
 
+/* ---- https ---- */
+
+/* A job at the TLS server that trusts the PEM file `ca` of the tree; NULL: the system's. */
+static job make_tls(const char *how, const char *name, const char *ca) {
+    static char ca_path[600];
+    if (!tls_port) skip();
+    job j = make(how, name);
+    snprintf(j.url, sizeof j.url, "https://127.0.0.1:%d/%s/w.pth", tls_port, how);
+    snprintf(ca_path, sizeof ca_path, "%s/%s", tree_root, ca ? ca : "");
+    if (ca) j.r.ca_file = ca_path;
+    return j;
+}
+
+static void https(void **state) {
+    (void)state;
+    job j = make_tls("good", "tls", "cert.pem");
+    succeeds(&j);
+    j = make_tls("redirect/here", "tls_redirect", "cert.pem");
+    succeeds(&j);
+    j = make_tls("breaks", "tls_breaks", "cert.pem");
+    j.r.retries = 2;
+    succeeds(&j);
+    assert_true(logged_in("tls_log", "/breaks/w.pth range=bytes=150000- if-range=\"breaks-1\""));
+    j = make_tls("good", "tls_no_scheme", "cert.pem"); /* nothing in front means https */
+    snprintf(j.url, sizeof j.url, "127.0.0.1:%d/good/w.pth", tls_port);
+    succeeds(&j);
+}
+
+/* Up to https is followed; down is not, and the http server is not even asked. */
+static void https_redirects(void **state) {
+    (void)state;
+    job j = make_tls("good", "tls_up", "cert.pem");
+    snprintf(j.url, sizeof j.url, "http://127.0.0.1:%d/redirect/https/w.pth?port=%d", port,
+             tls_port);
+    succeeds(&j);
+    j = make_tls("good", "tls_down", "cert.pem");
+    tree_write("served/down.pth", data, N_BYTES);
+    snprintf(j.url, sizeof j.url, "https://127.0.0.1:%d/redirect/http/down.pth?port=%d", tls_port,
+             port);
+    fails(&j, EG_ERR_IO, "redirects to http:");
+    if (!strstr(j.err.text, "https address may lead to https only")) fail_msg("%s", j.err.text);
+    assert_int_equal(size_of(j.part), -1);
+    assert_true(logged_in("tls_log", "/redirect/http/down.pth"));
+    assert_false(logged("down.pth"));
+    snprintf(j.url, sizeof j.url, "127.0.0.1:%d/redirect/http/down.pth?port=%d", tls_port, port);
+    fails(&j, EG_ERR_IO, "redirects to http:"); /* also when https was only meant */
+    assert_false(logged("down.pth"));
+}
+
+/* Whom not to believe: each message says what to do, and no byte is kept. */
+static void https_not_trusted(void **state) {
+    (void)state;
+    job j = make_tls("good", "tls_unknown", NULL);
+    fails(&j, EG_ERR_IO, "no trusted connection");
+    if (!strstr(j.err.text, "certificate with --ca-file")) fail_msg("%s", j.err.text);
+    assert_int_equal(size_of(j.part), -1);
+    j = make_tls("good", "tls_other", "other.pem");
+    j.r.retries = 3;
+    fails(&j, EG_ERR_IO, "no trusted connection");
+    if (!strstr(j.err.text, "other.pem (--ca-file or SSL_CERT_FILE) alone"))
+        fail_msg("%s", j.err.text);
+    assert_null(strstr(j.notes, "trying again")); /* it would be the same */
+    j = make_tls("good", "tls_name", "cert.pem"); /* the certificate is for 127.0.0.1 */
+    snprintf(j.url, sizeof j.url, "https://localhost:%d/good/w.pth", tls_port);
+    fails(&j, EG_ERR_IO, "localhost: no trusted connection");
+    j = make_tls("good", "tls_no_file", "nowhere.pem");
+    fails(&j, EG_ERR_IO, "nowhere.pem: no certificates can be read there");
+    j = make_tls("good", "tls_plain", "cert.pem"); /* https to a server of http */
+    snprintf(j.url, sizeof j.url, "https://127.0.0.1:%d/good/w.pth", port);
+    fails(&j, EG_ERR_IO, "no TLS connection");
+    assert_int_equal(size_of(j.part), -1);
+}
+
+/* A proxy that refuses the tunnel is no server that broke off: nothing is kept, nothing goes on. */
+static void proxy_refuses(void **state) {
+    (void)state;
+    job j = make_tls("good", "tls_proxy", "cert.pem");
+    char proxy[64];
+    snprintf(proxy, sizeof proxy, "http://127.0.0.1:%d", port); /* knows no CONNECT: 501 */
+    setenv("https_proxy", proxy, 1);
+    j.r.retries = 3;
+    eg_status status = run(&j);
+    unsetenv("https_proxy");
+    assert_int_equal(status, EG_ERR_IO);
+    if (!strstr(j.err.text, "cannot be reached") || !strstr(j.err.text, "https_proxy"))
+        fail_msg("%s", j.err.text);
+    assert_string_equal(j.notes, "");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_file),
@@ -357,6 +481,10 @@ int main(void) {
         cmocka_unit_test(addresses),
         cmocka_unit_test(full_disk),
         cmocka_unit_test(locked),
+        cmocka_unit_test(https),
+        cmocka_unit_test(https_redirects),
+        cmocka_unit_test(https_not_trusted),
+        cmocka_unit_test(proxy_refuses),
     };
     return cmocka_run_group_tests(tests, start, end);
 }
