@@ -62,52 +62,54 @@ typedef struct {
 } eg_small_product;
 
 /* X(name, parameters): every kernel runs on one thread and writes only its outputs */
-#define EG_KERNEL_LIST(X)                                                                          \
+#define EG_KERNEL_LIST(X)                                                                             \
     /* layer norm: y = (x - mean) / std * gamma + beta, over the C of each row; y may be x; \
-     * stats (rows,2): mean, 1 / std = 1 / sqrt(var + epsilon), or NULL */      \
-    X(ln_forward, (float *y, float *stats, const float *x, size_t rows, int C, const float *gamma, \
-                   const float *beta, float epsilon))                                              \
-    /* sums (2,C): sum of dy * normalised x, and of dy; dx may be dy, NULL = not wanted */         \
-    X(ln_backward, (float *dx, float *sums, const float *dy, const float *x, const float *stats,   \
-                    size_t rows, int C, const float *gamma))                                       \
-    /* sums (2,C) double: += sum of (x - pivot) and of its square; scratch (2,C) float */          \
-    X(bn_sums,                                                                                     \
-      (double *sums, const float *x, size_t rows, int C, const float *pivot, float *scratch))      \
-    X(bn_apply, (float *y, const float *x, size_t rows, int C, const eg_bn_apply *a))              \
-    /* sums (2,C) double: += ; scratch (2,C) float */                                              \
-    X(bn_reduce, (double *sums, float *dy, const float *x, size_t rows, int C,                     \
-                  const eg_bn_reduce *a, float *scratch))                                          \
-    /* dx = row_scale * g * a + x * b + c, coefficients (C) each; dx may be g */                   \
-    X(bn_dx, (float *dx, const float *g, const float *x, size_t rows, int C, const float *a,       \
-              const float *b, const float *c, float row_scale))                                    \
-    X(act, (float *y, const float *x, size_t n, int act))                                          \
-    /* dx = dy * act'(x); dx may be dy */                                                          \
-    X(act_backward, (float *dx, const float *dy, const float *x, size_t n, int act))               \
-    X(add, (float *y, const float *a, const float *b, size_t n)) /* y may be a */                  \
-    /* out (C) float: sum over rows of x */                                                        \
-    X(sum_rows, (float *out, const float *x, size_t rows, int C))                                  \
-    /* out (C) float: sum over rows of a * b */                                                    \
-    X(sum_rows_product, (float *out, const float *a, const float *b, size_t rows, int C))          \
-    /* y = x * s per channel; y may be x */                                                        \
-    X(scale_rows, (float *y, const float *x, size_t rows, int C, const float *s))                  \
-    /* y = x * s + t per channel; y may be x */                                                    \
-    X(scale_shift_rows,                                                                            \
-      (float *y, const float *x, size_t rows, int C, const float *s, const float *t))              \
-    /* output rows [p0, p1) of one sample; y = act(conv + bias), bias NULL = 0 */                  \
-    X(dw_forward, (float *y, const float *x, const float *w, const float *bias, int act,           \
-                   const eg_dw_shape *s, int p0, int p1))                                          \
-    /* input-gradient rows [h0, h1) of one sample */                                               \
-    X(dw_backward_data,                                                                            \
-      (float *dx, const float *dy, const float *w, const eg_dw_shape *s, int h0, int h1))          \
-    /* dw (R*R, C) += of output rows [p0, p1) */                                                   \
-    X(dw_backward_weights,                                                                         \
-      (float *dw, const float *x, const float *dy, const eg_dw_shape *s, int p0, int p1))          \
-    /* output rows [p0, p1) of one sample; index: tap of the maximum, (P,Q,C) or NULL */           \
-    X(max_pool, (float *y, uint8_t *index, const float *x, const eg_dw_shape *s, int p0, int p1))  \
-    X(small_product, (float *c, const float *a, const float *b, const eg_small_product *s))        \
-    /* each row of n floats, padded to EG_LANES: softmax in place, padding becomes 0 */            \
-    X(softmax_rows, (float *x, size_t rows, int n))                                                \
-    /* dp becomes the gradient of the softmax's input; p: its output; padded alike */              \
+     * stats (rows,2): mean, 1 / std = 1 / sqrt(var + epsilon), or NULL */         \
+    X(ln_forward, (float *y, float *stats, const float *x, size_t rows, int C, const float *gamma,    \
+                   const float *beta, float epsilon))                                                 \
+    /* sums (2,C): sum of dy * normalised x, and of dy; dx may be dy, NULL = not wanted */            \
+    X(ln_backward, (float *dx, float *sums, const float *dy, const float *x, const float *stats,      \
+                    size_t rows, int C, const float *gamma))                                          \
+    /* sums (2,C) double: += sum of (x - pivot) and of its square; scratch (2,C) float */             \
+    X(bn_sums,                                                                                        \
+      (double *sums, const float *x, size_t rows, int C, const float *pivot, float *scratch))         \
+    X(bn_apply, (float *y, const float *x, size_t rows, int C, const eg_bn_apply *a))                 \
+    /* sums (2,C) double: += ; scratch (2,C) float */                                                 \
+    X(bn_reduce, (double *sums, float *dy, const float *x, size_t rows, int C,                        \
+                  const eg_bn_reduce *a, float *scratch))                                             \
+    /* dx = row_scale * g * a + (x - mean) * b + c, coefficients (4,C): a, b, c, mean; dx may be g */ \
+    X(bn_dx, (float *dx, const float *g, const float *x, size_t rows, int C,                          \
+              const float *const coefficients[4], float row_scale))                                   \
+    X(act, (float *y, const float *x, size_t n, int act))                                             \
+    /* dx = dy * act'(x); dx may be dy */                                                             \
+    X(act_backward, (float *dx, const float *dy, const float *x, size_t n, int act))                  \
+    X(add, (float *y, const float *a, const float *b, size_t n)) /* y may be a */                     \
+    /* out (C) float: sum over rows of x */                                                           \
+    X(sum_rows, (float *out, const float *x, size_t rows, int C))                                     \
+    /* out (C) float: sum over rows of a * b */                                                       \
+    X(sum_rows_product, (float *out, const float *a, const float *b, size_t rows, int C))             \
+    /* y = x * s per channel; y may be x */                                                           \
+    X(scale_rows, (float *y, const float *x, size_t rows, int C, const float *s))                     \
+    /* y = x * s + t per channel; y may be x */                                                       \
+    X(scale_shift_rows,                                                                               \
+      (float *y, const float *x, size_t rows, int C, const float *s, const float *t))                 \
+    /* output rows [p0, p1) of one sample; y = act(conv + bias), bias NULL = 0 */                     \
+    X(dw_forward, (float *y, const float *x, const float *w, const float *bias, int act,              \
+                   const eg_dw_shape *s, int p0, int p1))                                             \
+    /* input-gradient rows [h0, h1) of one sample */                                                  \
+    X(dw_backward_data,                                                                               \
+      (float *dx, const float *dy, const float *w, const eg_dw_shape *s, int h0, int h1))             \
+    /* dw (R*R, C) += of output rows [p0, p1) */                                                      \
+    X(dw_backward_weights,                                                                            \
+      (float *dw, const float *x, const float *dy, const eg_dw_shape *s, int p0, int p1))             \
+    /* output rows [p0, p1) of one sample; index: tap of the maximum, (P,Q,C) or NULL */              \
+    X(max_pool, (float *y, uint8_t *index, const float *x, const eg_dw_shape *s, int p0, int p1))     \
+    /* out: the mean of all lanes, near 2 after some 30 rounds; flops: operations done */             \
+    X(fma_chains, (float *out, double *flops, size_t rounds))                                         \
+    X(small_product, (float *c, const float *a, const float *b, const eg_small_product *s))           \
+    /* each row of n floats, padded to EG_LANES: softmax in place, padding becomes 0 */               \
+    X(softmax_rows, (float *x, size_t rows, int n))                                                   \
+    /* dp becomes the gradient of the softmax's input; p: its output; padded alike */                 \
     X(softmax_backward_rows, (float *dp, const float *p, size_t rows, int n))
 
 #define EG_KERNEL_MEMBER(name, params) void(*name) params;

@@ -16,7 +16,9 @@ enum { N_STACKS = sizeof STACKS / sizeof *STACKS };
 
 /* 0.0003: TensorFlow's 0.9997 in PyTorch's sense */
 static eg_conv_bn spec(int K, int kernel, int stride, int groups, eg_act act) {
-    return (eg_conv_bn){K, kernel, stride, groups, act, 1e-5f, 0.0003f};
+    eg_conv_bn s = eg_conv_bn_of(K, kernel, stride, groups, act);
+    s.momentum = 0.0003f;
+    return s;
 }
 
 static int block(eg_graph *g, int x, const char *prefix, int s, int C, int K, int stride) {

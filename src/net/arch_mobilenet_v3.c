@@ -36,7 +36,10 @@ typedef struct {
 
 /* 0.001 and 0.01: TensorFlow's batch norm */
 static eg_conv_bn spec(int K, int kernel, int stride, int groups, eg_act act) {
-    return (eg_conv_bn){K, kernel, stride, groups, act, 1e-3f, 0.01f};
+    eg_conv_bn s = eg_conv_bn_of(K, kernel, stride, groups, act);
+    s.epsilon = 1e-3f;
+    s.momentum = 0.01f;
+    return s;
 }
 
 /* "<prefix><layer>.0" and ".1" */

@@ -84,6 +84,7 @@ struct eg_plan {
     bool owns_arena, fresh; /* fresh: constants are folded */
     int n;                  /* samples of the present forward: batch, or the tail's */
     uint64_t step_key;      /* keys dropout */
+    double *seconds; /* of each step, forward and backward (profile.c); NULL: nobody measures */
     int input_step, feature_step;
     int logit_step;                  /* -1: features only */
     int aux_step[EG_MAX_AUX], n_aux; /* auxiliary logits; TRAIN only */

@@ -58,7 +58,7 @@ typedef struct {
     const float *residual, *factor; /* factor NULL: no drop path */
     eg_bn_apply apply;
     eg_bn_reduce reduce;
-    const float *a, *b, *c; /* of dx */
+    const float *dx[4]; /* coefficients of dx and the mean */
 } bn_job;
 
 static bn_job make_job(const eg_plan *plan, const eg_step *s) {
@@ -208,15 +208,17 @@ static void reduce_chunk(void *context, int i) {
 static void dx_span(const bn_job *j, size_t begin, size_t end, float factor, int i) {
     (void)i;
     size_t at = begin * (size_t)j->node->C;
-    eg_kernels_get()->bn_dx(j->y + at, j->dy + at, j->x + at, end - begin, j->node->C, j->a, j->b,
-                            j->c, factor);
+    eg_kernels_get()->bn_dx(j->y + at, j->dy + at, j->x + at, end - begin, j->node->C, j->dx,
+                            factor);
 }
 
 static void dx_chunk(void *context, int i) {
     over_rows(context, i, dx_span);
 }
 
-/* dx = gamma invstd (g - mean(g) - xhat mean(g xhat)), written as a g + b x + c */
+/* dx = gamma invstd (g - mean(g) - xhat mean(g xhat)), written as a g + b (x - mean) + c. Centred, because
+ * the sum of dx over rows is zero: a constant that had taken b mean in would leave its rounding in it, the same in every
+ * row, and the bias of the layer below sums it up. */
 static void coefficients(const eg_plan *plan, const eg_step *s, const double *sums, float *a,
                          float *b, float *c0) {
     const eg_node *node = s->node;
@@ -231,7 +233,7 @@ static void coefficients(const eg_plan *plan, const eg_step *s, const double *su
         double inv = (double)v.invstd[c], scale = (double)v.scale[c];
         double slope = -scale * inv * inv * sums[node->C + c] / rows;
         b[c] = (float)slope;
-        c0[c] = (float)(-scale * sums[c] / rows - slope * (double)v.mean[c]);
+        c0[c] = (float)(-scale * sums[c] / rows);
     }
 }
 
@@ -265,9 +267,10 @@ static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
     size_t C = eg_align64((size_t)s->node->C * sizeof(float)) / sizeof(float);
     float *a = (float *)(void *)(j.partial + CHUNKS * j.partial_size), *b = a + C, *c0 = b + C;
     coefficients(plan, s, sums, a, b, c0);
-    j.a = a;
-    j.b = b;
-    j.c = c0;
+    j.dx[0] = a;
+    j.dx[1] = b;
+    j.dx[2] = c0;
+    j.dx[3] = v.mean;
     j.y = eg_plan_at(plan, s->dx[0]);
     eg_pool_run(dx_chunk, &j, chunk_count(&j));
     return EG_OK;

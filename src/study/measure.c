@@ -68,6 +68,9 @@ size_t eg_study_memory_free(void) {
     size_t bytes = number_in("/proc/meminfo", "MemAvailable:") * 1024;
     size_t limit = number_in("/sys/fs/cgroup/memory.max", ""); /* "max" reads as 0 */
     size_t used = number_in("/sys/fs/cgroup/memory.current", "");
+    /* pages of files read before count as used, but are given up on demand */
+    size_t cached = number_in("/sys/fs/cgroup/memory.stat", "inactive_file");
+    used -= cached < used ? cached : used;
     if (limit > 0 && (bytes == 0 || (limit > used ? limit - used : 1) < bytes))
         bytes = limit > used ? limit - used : 1;
     return bytes;

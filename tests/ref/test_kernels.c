@@ -188,13 +188,14 @@ static void check_dx(const eg_kernels *k) {
     for (int ci = 0; ci < N_CHANNELS; ci++) {
         int C = channels[ci];
         size_t rows = 7, n = rows * (size_t)C;
-        k->bn_dx(out, x, y, rows, C, w, w + 100, w + 200, 0.5f);
+        const float *coefficients[4] = {w, w + 100, w + 200, w + 300};
+        k->bn_dx(out, x, y, rows, C, coefficients, 0.5f);
         k->scale_shift_rows(expect_f, x, rows, C, w, w + 100);
         for (size_t i = 0; i < n; i++) {
             size_t c = i % (size_t)C;
             near((double)out[i],
-                 (double)x[i] * 0.5 * (double)w[c] + (double)y[i] * (double)w[100 + c] +
-                     (double)w[200 + c],
+                 (double)x[i] * 0.5 * (double)w[c] +
+                     ((double)y[i] - (double)w[300 + c]) * (double)w[100 + c] + (double)w[200 + c],
                  10);
             near((double)expect_f[i], (double)x[i] * (double)w[c] + (double)w[100 + c], 10);
         }
