@@ -1,7 +1,8 @@
 /* Door of the compute room: kernels on plain float arrays. Dense convolutions and matrix products (oneDNN, or a plain-C
  * fallback with the same numbers), and our own vector kernels behind one table. Knows no network and allocates nothing
  * while it runs: callers bring packed weights and scratch. Activations are NHWC.
- * Letters: N batch, H W C input, K P Q output, R kernel side (R S where it is not square), M rows = N*H*W.                                  */
+ * Letters: N batch, H W C input, K P Q output, R kernel side (R S where it is not square),
+ * M rows = N*H*W.                                                                                             */
 #ifndef EG_COMPUTE_H
 #define EG_COMPUTE_H
 

@@ -5,13 +5,15 @@
 #include "net/zoo_row.h"
 #include <stdio.h>
 
-/* Table 2 of the paper. */
+/* Table 2 of the paper: expansion t, channels c, blocks n, stride s of the first block. */
 static const struct {
     int expand, K, blocks, stride;
 } STAGES[] = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
               {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
 enum { N_STAGES = sizeof STAGES / sizeof *STAGES, STEM = 32, LAST = 1280 };
 
+/* An inverted bottleneck: the wide values are inside, the shortcut joins narrow ones; no activation behind `project`, where
+ * ReLU would lose what few channels hold. */
 static int block(eg_graph *g, int x, int index, int stage, int C, int stride) {
     char prefix[32];
     snprintf(prefix, sizeof prefix, "features.%d.conv.", index);

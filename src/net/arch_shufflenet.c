@@ -28,6 +28,7 @@ static int unit(eg_graph *g, int x, const char *prefix, int C, int K, int stride
     char branch[NAME - 16];
     int half = K / 2, a, b = x;
     if (stride == 1) {
+        /* half of the channels is not touched: with the shuffle, each is worked on every other unit */
         a = eg_graph_slice(g, x, 0, half);
         b = eg_graph_slice(g, x, half, half);
     } else {
@@ -52,7 +53,7 @@ static eg_status build(eg_graph *g, const eg_arch *arch, int n_classes, int side
         for (int i = 0; i < REPEATS[stage]; i++) {
             char prefix[PREFIX];
             snprintf(prefix, sizeof prefix, "stage%d.%d", stage + 2, i);
-            x = unit(g, x, prefix, C, t->C[stage], i == 0 ? 2 : 1);
+            x = unit(g, x, prefix, C, t->C[stage], i == 0 ? 2 : 1); /* sides halve at the start */
             C = t->C[stage];
         }
     x = conv_bn(g, x, "conv5.", 0, eg_conv_bn_of(t->last, 1, 1, 1, EG_ACT_RELU));

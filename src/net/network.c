@@ -137,8 +137,8 @@ double eg_node_multiply_adds(const eg_net_tensor *tensors, const eg_node *node) 
         return 2 * pixels * seen * node->C;
     }
     bool dense = node->op == EG_OP_CONV || node->op == EG_OP_DWCONV || node->op == EG_OP_LINEAR;
-    return dense ? pixels * (double)tensors[node->tensor[0]].count
-                 : 0; /* each weight once a pixel */
+    /* each weight once a pixel */
+    return dense ? pixels * (double)tensors[node->tensor[0]].count : 0;
 }
 
 /* Auxiliary heads are no part of prediction. */

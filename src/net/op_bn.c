@@ -6,9 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-enum {
-    CHUNKS = 16
-}; /* partial sums a sample is too coarse, a row too fine; fixed, so that threads change no bits */
+/* partial sums: a sample is too coarse, a row too fine; fixed, so that threads change no bits */
+enum { CHUNKS = 16 };
 
 /* saved: mean, invstd, scale, shift (C) each, then one drop-path factor a sample */
 typedef struct {

@@ -122,7 +122,7 @@ eg_status eg_plan_profile(eg_step_cost *rows, eg_plan *plan, const int32_t *labe
 /* ---- the machine's limits ---- */
 
 enum {
-    TRIES = 12,              /* the best counts: other programs run here too */
+    TRIES = 30,              /* the best counts: other programs run here too */
     CHAIN_ROUNDS = 1 << 18,  /* some milliseconds */
     STREAM_FLOATS = 16 << 20 /* 64 MiB an array, three of them: behind every cache */
 };

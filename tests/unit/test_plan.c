@@ -161,17 +161,20 @@ static void lives(void **state) {
 /* ---- what prediction leaves out ---- */
 
 /* Dropout and stochastic depth where they could do harm: in front of a convolution, as the residual of a block whose
- * convolution reads the same value, between a convolution and an add, in front of the head; the stem's value is read again
- * after it was a residual; `last`: dropout as the last node. */
+ * convolution reads the same value, and of one whose residual is read again later, between a convolution and an add, in
+ * front of the head; `last`: dropout as the last node. */
 static eg_status build_dropping(eg_graph *g, bool last) {
     int x = eg_graph_input(g, SIDE, SIDE, 3);
     x = eg_graph_conv(g, eg_graph_dropout(g, x, 0.5f), "stem", 8, 3, 1, 1, 1, true);
     x = eg_graph_act(g, eg_graph_bn(g, x, "stem_bn", 1e-5f, 0.1f), EG_ACT_SILU);
-    int stem = x;
     int y = eg_graph_bn(g, eg_graph_conv(g, x, "a", 8, 3, 1, 1, 1, false), "a_bn", 1e-5f, 0.1f);
     x = eg_graph_act(g, eg_graph_add(g, y, eg_graph_dropout(g, x, 0.5f)), EG_ACT_RELU);
+    int kept = x;
+    y = eg_graph_bn(g, eg_graph_conv(g, x, "c", 8, 1, 1, 0, 1, false), "c_bn", 1e-5f, 0.1f);
+    y = eg_graph_conv(g, eg_graph_act(g, y, EG_ACT_RELU), "d", 8, 3, 1, 1, 1, false);
+    x = eg_graph_add(g, eg_graph_bn(g, y, "d_bn", 1e-5f, 0.1f), eg_graph_dropout(g, x, 0.5f));
     y = eg_graph_drop_path(g, eg_graph_conv(g, x, "b", 8, 3, 1, 1, 1, true), 0.5f);
-    x = eg_graph_add(g, eg_graph_act(g, eg_graph_add(g, y, x), EG_ACT_GELU), stem);
+    x = eg_graph_add(g, eg_graph_act(g, eg_graph_add(g, y, x), EG_ACT_GELU), kept);
     x = eg_graph_dropout(g, eg_graph_dropout(g, eg_graph_mean_pool(g, x), 0.5f), 0.5f);
     x = eg_graph_linear(g, x, "head", CLASSES, true);
     if (last) eg_graph_dropout(g, x, 0.5f);
