@@ -10,6 +10,8 @@
 
 enum { MAX_REPEATS = 15, MIN_REPEATS = 3 };
 #define ENOUGH_SECONDS 1.0 /* stop repeating after this, when MIN_REPEATS are done */
+/* a longer step is timed once: short disturbances even out in it */
+#define LONG_SECONDS 2.0
 
 static eg_status once(double *seconds, eg_stepper *b, eg_error *err) {
     double start = eg_time_now();
@@ -28,7 +30,8 @@ static eg_status median(double *out, eg_stepper *b, eg_error *err) {
     double seconds[MAX_REPEATS], total = 0, first;
     int n = 0;
     EG_TRY(once(&first, b, err));
-    while (n < MAX_REPEATS && (n < MIN_REPEATS || total < ENOUGH_SECONDS)) {
+    int least = first > LONG_SECONDS ? 1 : MIN_REPEATS;
+    while (n < MAX_REPEATS && (n < least || total < ENOUGH_SECONDS)) {
         EG_TRY(once(&seconds[n], b, err));
         total += seconds[n++];
     }
