@@ -14,7 +14,7 @@
 
 enum {
     ALIGNMENT = 64,
-    NAME_BYTES = 32,     /* "archive/data/99999" fits */
+    NAME_BYTES = 40,     /* "archive/data/99999" fits */
     N_FIXED = 3,         /* data.pkl, byteorder, version */
     MAX_TENSORS = 90000, /* of our reader: members of an archive, slots of a memo */
     BATCH = 1000,        /* entries of a SETITEMS, as Python's pickler does it */

@@ -28,7 +28,7 @@ static int block(eg_graph *g, int x, const char *prefix, const regnet_table *t, 
     int y = eg_graph_conv_bn(g, x, prefix, "f.a.0", "f.a.1", &a);
     y = eg_graph_conv_bn(g, y, prefix, "f.b.0", "f.b.1", &b);
     if (t->squeeze_excite) {
-        char name[64];
+        char name[72];
         snprintf(name, sizeof name, "%sf.se", prefix);
         /* a quarter of the block's input, not of the inner width; all widths are multiples of 8 */
         y = eg_graph_se(g, y, name, C / 4, EG_ACT_RELU, EG_ACT_SIGMOID);
@@ -45,7 +45,7 @@ static eg_status build(eg_graph *g, const eg_arch *arch, int n_classes, int side
     x = eg_graph_conv_bn(g, x, "stem.", "0", "1", &stem);
     for (int s = 0; s < N_STAGES; s++)
         for (int i = 0; i < t->blocks[s]; i++) {
-            char prefix[56];
+            char prefix[64]; /* block() adds up to 8 */
             snprintf(prefix, sizeof prefix, "trunk_output.block%d.block%d-%d.", s + 1, s + 1, i);
             x = block(g, x, prefix, t, C, t->widths[s], i == 0 ? 2 : 1);
             C = t->widths[s];

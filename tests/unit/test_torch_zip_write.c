@@ -46,7 +46,7 @@ static void many(void **state) {
     (void)state;
     enum { N = 2500 };
     static float values[N];
-    static char names[N][16];
+    static char names[N][24];
     static eg_tensor tensors[N];
     for (int i = 0; i < N; i++) {
         values[i] = (float)i;
