@@ -39,9 +39,9 @@ static eg_options base_options(const char *out) {
 /* times and what follows from them */
 static void drop_times(json_t *json) {
     static const char *const TIMES[] = {
-        "train_seconds", "images_per_second",     "feature_seconds",
-        "seconds",       "measured_ms_per_image", "measured_train_images_per_second",
-        "choice"};
+        "train_seconds", "images_per_second",          "feature_seconds",
+        "seconds",       "measured_ms_per_image",      "measured_train_images_per_second",
+        "choice",        "measured_train_ms_per_image"};
     const char *key;
     void *next;
     json_t *value;
