@@ -129,6 +129,7 @@ typedef struct {
     eg_plan_mode mode;
     int batch;          /* N, the largest */
     eg_bn_mode bn;      /* TRAIN only */
+    double bn_momentum; /* TRAIN: least momentum of running statistics */
     bool stochastic;    /* TRAIN: dropout and stochastic depth on */
     double dropout;     /* rate of dropout layers; negative = the network's own */
     uint64_t seed;      /* of dropout and stochastic depth */
@@ -188,7 +189,7 @@ typedef struct {
     double flops,
         bytes; /* a second, all threads together: float32 multiply-adds; memory, a = b + c */
 } eg_peak;
-/* Measure this machine's limits with the kernels in use; takes some 0.3 s and 192 MiB. */
+/* Measure this machine's limits with the kernels in use; takes some 0.7 s and 192 MiB. */
 eg_status eg_net_peak(eg_peak *out, eg_error *err);
 
 /* ---- optimisers and schedules (optimizer.c, schedule.c) ---- */

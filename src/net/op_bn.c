@@ -58,6 +58,7 @@ typedef struct {
     eg_bn_apply apply;
     eg_bn_reduce reduce;
     const float *dx[4]; /* coefficients of dx and the mean */
+    double momentum;    /* of the running statistics */
 } bn_job;
 
 static bn_job make_job(const eg_plan *plan, const eg_step *s) {
@@ -66,6 +67,7 @@ static bn_job make_job(const eg_plan *plan, const eg_step *s) {
     j.sample_rows = (size_t)s->node->H * (size_t)s->node->W;
     j.partial_size = partial_bytes(s->node);
     j.x = eg_step_x(plan, s, 0);
+    j.momentum = fmax((double)s->node->momentum, plan->options.bn_momentum);
     return j;
 }
 
@@ -115,7 +117,7 @@ static void sum_chunks(const bn_job *j) {
 static void batch_statistics(const bn_job *j, const saved_values *v, const eg_net_tensor *mean,
                              const eg_net_tensor *var, eg_net_tensor *counter) {
     const double *sums = (const double *)(const void *)j->partial;
-    double m = j->node->momentum, rows = (double)j->rows;
+    double m = j->momentum, rows = (double)j->rows;
     for (int c = 0; c < j->node->C; c++) {
         double shifted = sums[c] / rows;
         double variance = sums[j->node->C + c] / rows - shifted * shifted;

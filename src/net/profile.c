@@ -121,25 +121,44 @@ eg_status eg_plan_profile(eg_step_cost *rows, eg_plan *plan, const int32_t *labe
 
 /* ---- the machine's limits ---- */
 
+/* Many short tries, of which the best counts: on a busy machine all threads are seldom on for long together. */
 enum {
-    TRIES = 30,              /* the best counts: other programs run here too */
-    CHAIN_ROUNDS = 1 << 18,  /* some milliseconds */
+    CHAIN_TRIES = 120,
+    STREAM_TRIES = 30,
     STREAM_FLOATS = 16 << 20 /* 64 MiB an array, three of them: behind every cache */
 };
 
+typedef struct {
+    size_t rounds;
+    double *flops; /* one a thread, 64 bytes apart */
+} chain_job;
+
 static void chains(void *context, int i) {
-    double *flops = context; /* one a thread, 64 bytes apart */
+    const chain_job *j = context;
     float sink;
-    eg_kernels_get()->fma_chains(&sink, &flops[8 * (size_t)i], CHAIN_ROUNDS);
+    eg_kernels_get()->fma_chains(&sink, &j->flops[8 * (size_t)i], j->rounds);
+}
+
+/* Rounds that take a millisecond: long beside the start of the threads, short beside a turn of the scheduler. */
+static size_t chain_rounds(double *flops) {
+    chain_job j = {1 << 14, flops};
+    double start;
+    do {
+        j.rounds *= 2;
+        start = eg_time_now();
+        chains(&j, 0);
+    } while (eg_time_now() - start < 1e-3);
+    return j.rounds;
 }
 
 static eg_status peak_flops(double *best, eg_error *err) {
     int threads = eg_pool_threads();
     double *flops = eg_calloc(8 * (size_t)threads, sizeof *flops);
     if (!flops) return eg_fail(err, EG_ERR_NO_MEMORY, "peak: out of memory");
-    for (int k = 0; k < TRIES; k++) {
+    chain_job j = {chain_rounds(flops), flops};
+    for (int k = 0; k < CHAIN_TRIES; k++) {
         double start = eg_time_now(), total = 0;
-        eg_pool_run(chains, flops, threads);
+        eg_pool_run(chains, &j, threads);
         double seconds = eg_time_now() - start;
         for (int i = 0; i < threads; i++) total += flops[8 * (size_t)i];
         if (seconds > 0 && total / seconds > *best) *best = total / seconds;
@@ -168,7 +187,7 @@ static eg_status peak_bytes(double *best, eg_error *err) {
     if (!block) return eg_fail(err, EG_ERR_NO_MEMORY, "peak: out of memory");
     stream s = {block, block + STREAM_FLOATS, block + 2 * (size_t)STREAM_FLOATS};
     eg_span_run(stream_fill, &s, STREAM_FLOATS, 1024);
-    for (int k = 0; k < TRIES; k++) {
+    for (int k = 0; k < STREAM_TRIES; k++) {
         double start = eg_time_now();
         eg_span_run(stream_add, &s, STREAM_FLOATS, 1024);
         double seconds = eg_time_now() - start, bytes = 3.0 * STREAM_FLOATS * sizeof(float);

@@ -337,9 +337,39 @@ static void tail_without_memory(void **state) {
     eg_network_free(net);
 }
 
+/* Running means start at 0, so one forward pass leaves momentum times the batch mean there: the network's own 0.1, or the
+ * plan's where that is larger. */
+static void least_momentum(void **state) {
+    (void)state;
+    const double given[3] = {0, 0.05, 0.5}, times[3] = {1, 1, 5};
+    float own[64];
+    for (int i = 0; i < 3; i++) {
+        eg_network *net = NULL;
+        assert_int_equal(eg_network_new(&net, "resnet18", CLASSES, 32, NULL), EG_OK);
+        eg_network_init(net, 1);
+        eg_plan *plan = plan_make(
+            net, &(eg_plan_options){.mode = EG_PLAN_TRAIN, .batch = 2, .bn_momentum = given[i]});
+        eg_random r = eg_random_make(7, 9, 0, 0);
+        for (int k = 0; k < 2 * 32 * 32 * 3; k++)
+            eg_plan_input(plan)[k] = 1 + (float)eg_random_normal(&r);
+        assert_int_equal(eg_plan_forward(plan, 2, 0, NULL), EG_OK);
+        const eg_net_tensor *mean = eg_network_tensor(net, "bn1.running_mean");
+        assert_int_equal(mean->count, 64);
+        double largest = 0;
+        for (int c = 0; c < 64; c++) {
+            if (i == 0) own[c] = mean->data[c];
+            largest = fmax(largest, fabs((double)own[c]));
+            assert_true(fabs((double)mean->data[c] - times[i] * (double)own[c]) <= 1e-6);
+        }
+        assert_true(largest > 1e-3);
+        eg_plan_free(plan);
+        eg_network_free(net);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lives), cmocka_unit_test(no_step_for_dropout), cmocka_unit_test(tails),
-        cmocka_unit_test(tail_without_memory)};
+        cmocka_unit_test(tail_without_memory), cmocka_unit_test(least_momentum)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
