@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 # every C file that clang-format looks after
 C_FILES = $(shell find cli include src tests bench -name '*.[ch]' -not -path '*/corpus/*')
 
-.PHONY: help all demo test check asan clang rooms format format-check bench man install clean
+.PHONY: help all demo test check asan clang rooms format format-check bench bench-peers man install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,9 @@ format-check: ## fails when a file is not formatted
 
 bench: all ## speed against PyTorch in the same run (needs a Python with torch)
 	@if [ -x bench/run ]; then exec bench/run; else echo "bench/run is not in this tree" >&2; exit 1; fi
+
+bench-peers: all ## the table of bench/results: PyTorch and ONNX Runtime in turns with us (PYTHON=, ROWS=, DATA=)
+	@bench/run peers $(if $(ROWS),--rows $(ROWS)) $(if $(DATA),--data $(DATA))
 
 man: all ## build/engraft.1, from the option table
 	@build/release/engraft help --man >build/engraft.1 && echo build/engraft.1

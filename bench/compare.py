@@ -7,32 +7,18 @@ repeats. PyTorch: eager, float32, channels_last, batch 16, 224 pixels, as many t
 """
 import argparse
 import json
-import platform
 import statistics
-import subprocess
-import time
 
 import torch
 
 from peer_torch import BATCH, step_function, threads, timed
-
-
-def ours(program, model, mode, repeats):
-    out = subprocess.run([program, model, mode, str(BATCH), str(repeats)], check=True, capture_output=True, text=True)
-    return json.loads(out.stdout)
+from peers import cpu_name, engraft_steps
 
 
 def peer(model, mode, repeats):
     step = step_function(model, mode)
     step()
     return timed(step, repeats)
-
-
-def cpu_name():
-    for line in open("/proc/cpuinfo"):
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
 
 
 def main():
@@ -49,7 +35,7 @@ def main():
         for mode in ("train", "predict"):
             mine, theirs, peak = [], [], 0
             for _ in range(a.rounds):
-                r = ours(a.program, model, mode, a.repeats)
+                r = engraft_steps(a.program, model, mode, a.repeats)
                 mine += r["seconds"]
                 peak = max(peak, r["peak_bytes"])
                 theirs += peer(model, mode, a.repeats)

@@ -32,10 +32,8 @@ def timed(step, n):
 
 def peak_bytes():
     """Peak resident size of this process. Not ru_maxrss: that one starts at the parent's."""
-    for line in open("/proc/self/status"):
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) * 1024
-    return 0
+    with open("/proc/self/status") as f:
+        return next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM"))
 
 
 def torch_network(model, compiled, bf16_weights=False):
@@ -76,9 +74,14 @@ def step_function(model, mode, dtype="f32", compiled=False):
     return step
 
 
-def onnx_function(path):
+def onnx_function(model, path):
+    """ONNX Runtime on PyTorch's own export of the network."""
     import numpy
     import onnxruntime
+    import torch
+    net = torch_network(model, False).to(memory_format=torch.contiguous_format).eval()
+    torch.onnx.export(net, torch.randn(BATCH, 3, SIDE, SIDE), path, dynamo=False, opset_version=17)
+    del net
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -127,11 +130,18 @@ def epoch_function(model, folder, dtype, compiled, workers):
 
 
 def save_weights(model, path):
-    """A state dict as torchvision publishes it, with random values: time does not depend on them."""
+    """A state dict as torchvision publishes it, with random weights and running statistics that fit them: time does not
+    depend on the values, but they must stay finite through the network."""
     import torch
     import torchvision
     torch.manual_seed(0)
-    torch.save(torchvision.models.get_model(model, weights=None).state_dict(), path)
+    net = torchvision.models.get_model(model, weights=None)
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        net(torch.randn(BATCH, 3, SIDE, SIDE))
+    torch.save(net.state_dict(), path)
 
 
 def predict_image(weights, image):
@@ -173,7 +183,7 @@ def worker():
             elif r["do"] == "steps":
                 run = step_function(r["model"], r["mode"], r["dtype"], r["compiled"])
             elif r["do"] == "onnx":
-                run = onnx_function(r["path"])
+                run = onnx_function(r["model"], r["path"])
             elif r["do"] == "epochs":
                 run = epoch_function(r["model"], r["folder"], r["dtype"], r["compiled"], r["workers"])
             elif r["do"] == "run":

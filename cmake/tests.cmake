@@ -62,11 +62,7 @@ if(EXISTS ${CMAKE_SOURCE_DIR}/tests/fuzz/CMakeLists.txt)
   add_subdirectory(tests/fuzz)
 endif()
 
-# not tests: figures beside PyTorch (bench/run), and the dump that scripts/check_parity_live.py compares
-add_executable(bench_net EXCLUDE_FROM_ALL bench/bench_net.c)
-target_link_libraries(bench_net PRIVATE engraft_flags room_net)
-add_executable(bench_load EXCLUDE_FROM_ALL bench/bench_load.c)
-target_link_libraries(bench_load PRIVATE engraft_flags room_codec)
+# not a test: the dump that scripts/check_parity_live.py compares
 add_executable(parity_dump tests/golden/dump_gradients.c)
 target_include_directories(parity_dump PRIVATE ${CMAKE_SOURCE_DIR}/tests)
 target_link_libraries(parity_dump PRIVATE engraft_flags room_net)
@@ -76,6 +72,8 @@ target_link_libraries(zoo_dump PRIVATE engraft_flags room_net)
 if(NOT ENGRAFT_TEST_PREFIX)
   find_package(Python3 COMPONENTS Interpreter)
   if(Python3_FOUND)
+    add_test(NAME bench_peers COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/bench/test_peers.py)
+    set_tests_properties(bench_peers PROPERTIES LABELS "tree;quick")
     add_test(NAME parity_live COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/scripts/check_parity_live.py
       $<TARGET_FILE:parity_dump> resnet18 efficientnet_b0)
     # 77: this Python has no PyTorch
