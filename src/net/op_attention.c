@@ -173,20 +173,26 @@ static void add_mask(float *p, const attention_shape *a, size_t w) {
         }
 }
 
+/* out (S, S) = rows (S, d) times `turned` (d, S); `add`: to what is there */
+static void pair_up(float *out, const float *rows, const float *turned, const attention_shape *a,
+                    bool add) {
+    eg_kernels_get()->small_product(out, rows, turned,
+                                    &(eg_small_product){.m = (int)a->S,
+                                                        .n = (int)a->S_pad,
+                                                        .k = (int)a->d,
+                                                        .a_row = a->d_pad,
+                                                        .a_column = 1,
+                                                        .b_row = a->S_pad,
+                                                        .c_row = a->S_pad,
+                                                        .add = add});
+}
+
 /* p = softmax(q k^T + bias + mask) of one head, q already scaled */
 static void probabilities(const attention_job *j, const task_work *t, size_t head, size_t w) {
     const attention_shape *a = &j->a;
     const eg_kernels *k = eg_kernels_get();
     if (j->bias) memcpy(t->p, j->bias + head * a->S * a->S_pad, a->S * a->S_pad * sizeof(float));
-    k->small_product(t->p, t->q, t->kt,
-                     &(eg_small_product){.m = (int)a->S,
-                                         .n = (int)a->S_pad,
-                                         .k = (int)a->d,
-                                         .a_row = a->d_pad,
-                                         .a_column = 1,
-                                         .b_row = a->S_pad,
-                                         .c_row = a->S_pad,
-                                         .add = j->bias != NULL});
+    pair_up(t->p, t->q, t->kt, a, j->bias != NULL);
     add_mask(t->p, a, w);
     k->softmax_rows(t->p, a->S, (int)a->S);
 }
@@ -282,14 +288,7 @@ static void backward_window(const attention_job *j, const task_work *t, size_t h
     gather_turned(t->vt, q + 2 * a->D, j, w, wide);
     gather(t->dout, j->dy + image * a->D + head * a->d, j, w, a->D, 1);
     probabilities(j, t, head, w);
-    k->small_product(t->dp, t->dout, t->vt,
-                     &(eg_small_product){.m = (int)a->S,
-                                         .n = (int)a->S_pad,
-                                         .k = (int)a->d,
-                                         .a_row = a->d_pad,
-                                         .a_column = 1,
-                                         .b_row = a->S_pad,
-                                         .c_row = a->S_pad});
+    pair_up(t->dp, t->dout, t->vt, a, false);
     float *dq = j->dx ? j->dx + image * wide + head * a->d : NULL;
     if (dq) {
         weigh(t->out, t->p, t->dout, a, true);

@@ -12,25 +12,14 @@ typedef struct {
     bool back;
 } patch_job;
 
-static size_t sample_size(const eg_node *node) {
-    return (size_t)node->H * (size_t)node->W * (size_t)node->C;
-}
-
-static eg_status no_needs(eg_plan *plan, eg_step *s, eg_error *err) {
-    (void)plan;
-    (void)s;
-    (void)err;
-    return EG_OK;
-}
-
 /* ---- canvas ---- */
 
 static void canvas_sample(void *context, int n) {
     const patch_job *j = context;
     size_t C = (size_t)j->to->C, W = (size_t)j->to->W, from_W = (size_t)j->from->W;
     size_t shared = from_W < W ? from_W : W;
-    float *out = j->out + (size_t)n * sample_size(j->to);
-    const float *in = j->in + (size_t)n * sample_size(j->from);
+    float *out = j->out + (size_t)n * eg_node_size(j->to);
+    const float *in = j->in + (size_t)n * eg_node_size(j->from);
     for (int h = 0; h < j->to->H; h++, out += W * C, in += from_W * C) {
         size_t copied = h < j->from->H ? shared * C : 0;
         if (copied) memcpy(out, in, copied * sizeof *out);
@@ -59,14 +48,17 @@ static eg_status canvas_backward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
-const eg_op eg_op_canvas = {
-    .name = "canvas", .prepare = no_needs, .forward = canvas_forward, .backward = canvas_backward};
+const eg_op eg_op_canvas = {.name = "canvas",
+                            .prepare = eg_op_no_needs,
+                            .forward = canvas_forward,
+                            .backward = canvas_backward};
 
 /* ---- patch merge ---- */
 
 static void merge_sample(void *context, int n) {
     const patch_job *j = context;
-    size_t C = (size_t)j->large->C, W = (size_t)j->large->W, at = (size_t)n * sample_size(j->large);
+    size_t C = (size_t)j->large->C, W = (size_t)j->large->W,
+           at = (size_t)n * eg_node_size(j->large);
     size_t merged = at; /* both sides hold the same floats */
     for (int p = 0; p < j->small->H; p++)
         for (int q = 0; q < j->small->W; q++)
@@ -101,6 +93,6 @@ static eg_status merge_backward(eg_plan *plan, eg_step *s, eg_error *err) {
 }
 
 const eg_op eg_op_patch_merge = {.name = "patch_merge",
-                                 .prepare = no_needs,
+                                 .prepare = eg_op_no_needs,
                                  .forward = merge_forward,
                                  .backward = merge_backward};

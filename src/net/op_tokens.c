@@ -13,13 +13,6 @@ static token_job make_job(const eg_node *many) {
     return (token_job){.tokens = (size_t)many->H * (size_t)many->W, .D = (size_t)many->C};
 }
 
-static eg_status no_needs(eg_plan *plan, eg_step *s, eg_error *err) {
-    (void)plan;
-    (void)s;
-    (void)err;
-    return EG_OK;
-}
-
 /* ---- tokens ---- */
 
 static void tokens_sample(void *context, int n) {
@@ -70,8 +63,10 @@ static eg_status tokens_backward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
-const eg_op eg_op_tokens = {
-    .name = "tokens", .prepare = no_needs, .forward = tokens_forward, .backward = tokens_backward};
+const eg_op eg_op_tokens = {.name = "tokens",
+                            .prepare = eg_op_no_needs,
+                            .forward = tokens_forward,
+                            .backward = tokens_backward};
 
 /* ---- token ---- */
 
@@ -98,5 +93,7 @@ static eg_status token_backward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
-const eg_op eg_op_token = {
-    .name = "token", .prepare = no_needs, .forward = token_forward, .backward = token_backward};
+const eg_op eg_op_token = {.name = "token",
+                           .prepare = eg_op_no_needs,
+                           .forward = token_forward,
+                           .backward = token_backward};
