@@ -7,16 +7,14 @@ repeats. PyTorch: eager, float32, channels_last, batch 16, 224 pixels, as many t
 """
 import argparse
 import json
-import os
 import platform
 import statistics
 import subprocess
 import time
 
 import torch
-import torchvision
 
-BATCH, SIDE = 16, 224
+from peer_torch import BATCH, step_function, threads, timed
 
 
 def ours(program, model, mode, repeats):
@@ -25,30 +23,9 @@ def ours(program, model, mode, repeats):
 
 
 def peer(model, mode, repeats):
-    net = torchvision.models.get_model(model, weights=None, num_classes=2).to(memory_format=torch.channels_last)
-    x = torch.randn(BATCH, 3, SIDE, SIDE).to(memory_format=torch.channels_last)
-    y = torch.arange(BATCH) % 2
-    seconds = []
-    if mode == "train":
-        net.train()
-        optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9)
-
-        def step():
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(net(x), y).backward()
-            optimizer.step()
-    else:
-        net.eval()
-
-        @torch.no_grad()
-        def step():
-            net(x)
+    step = step_function(model, mode)
     step()
-    for _ in range(repeats):
-        start = time.perf_counter()
-        step()
-        seconds.append(time.perf_counter() - start)
-    return seconds
+    return timed(step, repeats)
 
 
 def cpu_name():
@@ -66,7 +43,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--json")
     a = parser.parse_args()
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(threads())
     rows = []
     for model in a.models.split(","):
         for mode in ("train", "predict"):

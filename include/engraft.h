@@ -70,6 +70,7 @@ const char *eg_status_text(eg_status status);
     X(EXPORT, "export", "RUN|FILE", "write a network as .pth, safetensors or ONNX")                \
     X(INSPECT, "inspect", "FILE",                                                                  \
       "what is in a weights file, an image or a run; executes nothing")                            \
+    X(BENCH, "bench", "[MODEL]", "where the time of a step goes, against this machine's limits")   \
     X(VERSION, "version", "", "versions, processor and kernels in use")
 
 typedef enum {
@@ -122,8 +123,7 @@ typedef struct {
     const char *dtype;               /* auto | f32 | bf16 */
     double dropout;                  /* rate before the last layer; negative = the network's own */
     /* recipe */
-    int64_t epochs;
-    int64_t batch_size;
+    int64_t epochs, batch_size;
     const char *opt; /* sgd | adamw */
     double lr, momentum, weight_decay;
     const char *sched; /* constant | step | cosine | onecycle */
@@ -150,16 +150,15 @@ typedef struct {
     const char *resume; /* run directory to continue, or NULL */
     /* models, inspect, version, report, predict, eval */
     bool measure, recommend, transferability, verify, kernels, all;
-    const char *sort, *family, *data;     /* models: [-]COLUMN; families; class folders */
-    double budget_minutes, budget_memory; /* models --recommend: a network; GB, 0 = what is free */
-    const char *lang;                     /* en | zh-TW */
-    const char *split;                    /* eval: test | val | train */
+    const char *sort, *family, *data;      /* models: [-]COLUMN; families; class folders */
+    double budget_minutes, budget_memory;  /* models --recommend: a network; GB, 0 = what is free */
+    const char *lang, *split, *bench_mode; /* en | zh-TW; test | val | train; train | predict */
     /* export */
     const char *format;               /* pth | safetensors | onnx; NULL: by the end of `out` */
     bool keep_bn, with_preprocessing; /* ONNX only */
-    /* pull */
+    /* pull; bench: repeats */
     const char *url, *ca_file; /* mirror: base address, or the file's; trusted certificates (PEM) */
-    int64_t timeout, retries;  /* seconds without a byte; new connections that bring nothing */
+    int64_t timeout, retries, repeats; /* seconds without a byte; vain connections; steps */
     bool dry_run;
     /* output */
     bool json, quiet, verbose;
@@ -207,14 +206,12 @@ typedef struct {
 typedef struct {
     void (*progress)(void *context, const eg_progress *p); /* called on the caller's thread */
     void *context;
-    const volatile sig_atomic_t
-        *stop; /* non-zero: stop at the next step boundary with EG_ERR_INTERRUPTED */
+    const volatile sig_atomic_t *stop; /* non-zero: EG_ERR_INTERRUPTED at the next step's end */
 } eg_events;
 
 /* ---- 4. Documents: what every command returns -------------------------------------------------------------- */
 
-typedef struct eg_doc
-    eg_doc; /* an immutable JSON document with a kind: "models", "train", "metrics", ... */
+typedef struct eg_doc eg_doc; /* an immutable JSON document with a kind: "models", "train" ... */
 
 void eg_doc_free(eg_doc *doc);
 /* Static name of what the document is; decides how eg_report_terminal draws it. */
@@ -279,14 +276,17 @@ eg_status eg_report_html(const char *path, const eg_doc *study, const char *lang
 /* What is in the file (kind "inspect"): weights container, pickle globals, tensors; image size; or a run. Executes
  * nothing. With o->verify every byte is read and every checksum compared.                                     */
 eg_status eg_inspect(eg_doc **out, const char *path, const eg_options *o, eg_error *err);
-
-/* Write the network of a run, of a checkpoint or of a plain weights file (o->model, or recognised by its tensors) to
- * o->out (kind "export"): for PyTorch, timm, ONNX Runtime. Metadata of safetensors and ONNX hold classes,
- * preprocessing and threshold; a .pth has no place for them. EG_ERR_UNSUPPORTED: no ONNX form of an operator.   */
+/* Write the network of a run, a checkpoint or a plain weights file (o->model, or recognised by its tensors) to o->out
+ * (kind "export"). Metadata of safetensors and ONNX hold classes, preprocessing and threshold; a .pth has no place for
+ * them. EG_ERR_UNSUPPORTED: no ONNX form of an operator. */
 eg_status eg_export(eg_doc **out, const char *source, const eg_options *o, eg_error *err);
 
 /* ---- 11. Versions and the processor ------------------------------------------------------------------------ */
 
+/* Time of one step (o->bench_mode) of `model` (NULL: efficientnet_b0) on random numbers, layer by layer, as a share of
+ * the limits measured on this machine (kind "bench"). */
+eg_status eg_bench(eg_doc **out, const char *model, const eg_options *o, const eg_events *ev,
+                   eg_error *err);
 /* Versions, processor, instruction set in use (kind "version"); with o->kernels the kernel table. */
 eg_status eg_version(eg_doc **out, const eg_options *o, eg_error *err);
 /* Cap the kernels at an instruction set: "scalar", "avx2", "avx512". Call before anything else, once. */

@@ -34,7 +34,7 @@ enum {
            ("auto", "weights", "squash", "crop"), LEARN | FEATURES, \
            "weights: resize and crop as trained; auto: that, or none when the size fits") \
     INT("img-size", 0, "imgsz,image-size", img_size, "0", 0, 4096, "pixels", \
-        LEARN | FEATURES | MODELS | EXPORT, \
+        LEARN | FEATURES | MODELS | EXPORT | BENCH, \
         "side of the network's input; 0: that of the weights") \
     /* network */ \
     TEXT("model", 'm', "arch", model, NULL, "NAME", TRAIN | FEATURES | EXPORT, \
@@ -62,7 +62,7 @@ enum {
     /* recipe */ \
     INT("epochs", 'e', NULL, epochs, "5", 1, 100000, NULL, LEARN | MODELS, \
         "passes over the training images") \
-    INT("batch-size", 'b', "batch", batch_size, "16", 1, 65536, "images", RUNS | MODELS, \
+    INT("batch-size", 'b', "batch", batch_size, "16", 1, 65536, "images", RUNS | MODELS | BENCH, \
         "images a step") \
     CHOICE("opt", 0, "optimizer", opt, "adamw", ("sgd", "adamw"), LEARN, "optimiser") \
     REAL("lr", 0, "lr0,learning-rate", lr, "0", 0, 1e30, NULL, LEARN, \
@@ -102,7 +102,7 @@ enum {
          "brightness and contrast factors within 1 +- this") \
     /* running */ \
     INT("seed", 0, NULL, seed, "0", 0, 9007199254740992.0, NULL, LEARN | FEATURES, "random seed") \
-    INT("threads", 't', NULL, threads, "0", 0, 1024, NULL, RUNS | MODELS | VERSION, \
+    INT("threads", 't', NULL, threads, "0", 0, 1024, NULL, RUNS | MODELS | VERSION | BENCH, \
         "compute threads; 0: every processor allowed to the process") \
     INT("workers", 'j', NULL, workers, "0", 0, 256, NULL, RUNS, "decoding threads; 0: automatic") \
     TEXT("out", 'o', "output,output-dir", out, NULL, "PATH", LEARN | FEATURES | REPORT | EXPORT, \
@@ -122,6 +122,10 @@ enum {
     FLAG("dry-run", 'n', NULL, dry_run, PULL, "say what is there and what would be fetched") \
     /* single commands */ \
     FLAG("measure", 0, NULL, measure, MODELS, "time each network on this machine") \
+    CHOICE("mode", 0, NULL, bench_mode, "train", ("train", "predict"), BENCH, \
+           "a training step (forward, backward, sgd), or a prediction batch") \
+    INT("repeats", 0, NULL, repeats, "5", 1, 1000, "steps", BENCH, \
+        "steps measured, after one to warm up; the median counts") \
     FLAG("verify", 0, NULL, verify, INSPECT, "read every byte and compare every checksum") \
     FLAG("kernels", 0, NULL, kernels, VERSION, "list the kernels in use") \
     TEXT("sort", 0, NULL, sort, NULL, "[-]COLUMN", MODELS, \

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* `digest` as 64 lower-case digits and a NUL. */
@@ -50,7 +51,7 @@ static eg_status digest_fd(unsigned char *digest, int fd, const char *path, EVP_
     return EG_OK;
 }
 
-/* O_NONBLOCK: a named pipe in place of a file must not hang the program. */
+/* O_NONBLOCK: a named pipe in place of a file must not hang the program, and has no bytes to hash. */
 eg_status eg_sha256_file(char out[65], const char *path, eg_error *err) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
@@ -58,6 +59,11 @@ eg_status eg_sha256_file(char out[65], const char *path, eg_error *err) {
         char reason[128];
         return eg_fail(err, missing ? EG_ERR_NOT_FOUND : EG_ERR_IO, "%s: cannot open: %s", path,
                        strerror_r(errno, reason, sizeof reason));
+    }
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return eg_fail(err, EG_ERR_INPUT, "%s: is not a regular file", path);
     }
     size_t block_bytes = (size_t)1 << 20;
     unsigned char digest[EVP_MAX_MD_SIZE];

@@ -1,7 +1,8 @@
 /* Door of the compute room: kernels on plain arrays of float or bfloat16. Dense convolutions and matrix products (oneDNN, or a plain-C
  * fallback with the same numbers), and our own vector kernels behind one table. Knows no network and allocates nothing
  * while it runs: callers bring packed weights and scratch. Activations are NHWC.
- * Letters: N batch, H W C input, K P Q output, R kernel side (R S where it is not square), M rows = N*H*W.                                  */
+ * Letters: N batch, H W C input, K P Q output, R kernel side (R S where it is not square),
+ * M rows = N*H*W.                                                                                             */
 #ifndef EG_COMPUTE_H
 #define EG_COMPUTE_H
 
@@ -81,46 +82,46 @@ typedef struct {
 
 /* X(name, parameters): every kernel runs on one thread and writes only its outputs. These exist for values in f32 and in
  * bf16: a void pointer is an array of values, a float pointer is float in both tables.                           */
-#define EG_VALUE_KERNEL_LIST(X)                                                                    \
-    /* sums (2,C) double: += sum of (x - pivot) and of its square; scratch (2,C) float */          \
-    X(bn_sums,                                                                                     \
-      (double *sums, const void *x, size_t rows, int C, const float *pivot, float *scratch))       \
-    X(bn_apply, (void *y, const void *x, size_t rows, int C, const eg_bn_apply *a))                \
-    /* sums (2,C) double: += ; scratch (2,C) float */                                              \
-    X(bn_reduce, (double *sums, void *dy, const void *x, size_t rows, int C,                       \
-                  const eg_bn_reduce *a, float *scratch))                                          \
-    /* dx = row_scale * g * a + x * b + c, coefficients (C) each; dx may be g */                   \
-    X(bn_dx, (void *dx, const void *g, const void *x, size_t rows, int C, const float *a,          \
-              const float *b, const float *c, float row_scale))                                    \
-    X(act, (void *y, const void *x, size_t n, int act))                                            \
-    /* dx = dy * act'(x); dx may be dy */                                                          \
-    X(act_backward, (void *dx, const void *dy, const void *x, size_t n, int act))                  \
-    X(add, (void *y, const void *a, const void *b, size_t n)) /* y may be a */                     \
-    /* values to float and back; f32: a copy */                                                    \
-    X(widen, (float *y, const void *x, size_t n))                                                  \
-    X(narrow, (void *y, const float *x, size_t n))                                                 \
-    /* out (C) float: sum over rows of x */                                                        \
-    X(sum_rows, (float *out, const void *x, size_t rows, int C))                                   \
-    /* out (C) float: sum over rows of a * b */                                                    \
-    X(sum_rows_product, (float *out, const void *a, const void *b, size_t rows, int C))            \
-    /* y = x * s per channel; y may be x */                                                        \
-    X(scale_rows, (void *y, const void *x, size_t rows, int C, const float *s))                    \
-    /* y = x * s + t per channel; y may be x */                                                    \
-    X(scale_shift_rows,                                                                            \
-      (void *y, const void *x, size_t rows, int C, const float *s, const float *t))                \
-    /* output rows [p0, p1) of one sample; y = act(conv + bias), bias NULL = 0 */                  \
-    X(dw_forward, (void *y, const void *x, const float *w, const float *bias, int act,             \
-                   const eg_dw_shape *s, int p0, int p1))                                          \
-    /* input-gradient rows [h0, h1) of one sample */                                               \
-    X(dw_backward_data,                                                                            \
-      (void *dx, const void *dy, const float *w, const eg_dw_shape *s, int h0, int h1))            \
-    /* dw (R*R, C) += of output rows [p0, p1) */                                                   \
-    X(dw_backward_weights,                                                                         \
-      (float *dw, const void *x, const void *dy, const eg_dw_shape *s, int p0, int p1))            \
-    /* output rows [p0, p1) of one sample; index: tap of the maximum, (P,Q,C) or NULL */           \
-    X(max_pool, (void *y, uint8_t *index, const void *x, const eg_dw_shape *s, int p0, int p1))    \
-    /* input-gradient rows [h0, h1) of one sample, from the taps that max_pool kept */             \
-    X(max_pool_backward,                                                                           \
+#define EG_VALUE_KERNEL_LIST(X)                                                                       \
+    /* sums (2,C) double: += sum of (x - pivot) and of its square; scratch (2,C) float */             \
+    X(bn_sums,                                                                                        \
+      (double *sums, const void *x, size_t rows, int C, const float *pivot, float *scratch))          \
+    X(bn_apply, (void *y, const void *x, size_t rows, int C, const eg_bn_apply *a))                   \
+    /* sums (2,C) double: += ; scratch (2,C) float */                                                 \
+    X(bn_reduce, (double *sums, void *dy, const void *x, size_t rows, int C,                          \
+                  const eg_bn_reduce *a, float *scratch))                                             \
+    /* dx = row_scale * g * a + (x - mean) * b + c, coefficients (4,C): a, b, c, mean; dx may be g */ \
+    X(bn_dx, (void *dx, const void *g, const void *x, size_t rows, int C,                             \
+              const float *const coefficients[4], float row_scale))                                   \
+    X(act, (void *y, const void *x, size_t n, int act))                                               \
+    /* dx = dy * act'(x); dx may be dy */                                                             \
+    X(act_backward, (void *dx, const void *dy, const void *x, size_t n, int act))                     \
+    X(add, (void *y, const void *a, const void *b, size_t n)) /* y may be a */                        \
+    /* values to float and back; f32: a copy */                                                       \
+    X(widen, (float *y, const void *x, size_t n))                                                     \
+    X(narrow, (void *y, const float *x, size_t n))                                                    \
+    /* out (C) float: sum over rows of x */                                                           \
+    X(sum_rows, (float *out, const void *x, size_t rows, int C))                                      \
+    /* out (C) float: sum over rows of a * b */                                                       \
+    X(sum_rows_product, (float *out, const void *a, const void *b, size_t rows, int C))               \
+    /* y = x * s per channel; y may be x */                                                           \
+    X(scale_rows, (void *y, const void *x, size_t rows, int C, const float *s))                       \
+    /* y = x * s + t per channel; y may be x */                                                       \
+    X(scale_shift_rows,                                                                               \
+      (void *y, const void *x, size_t rows, int C, const float *s, const float *t))                   \
+    /* output rows [p0, p1) of one sample; y = act(conv + bias), bias NULL = 0 */                     \
+    X(dw_forward, (void *y, const void *x, const float *w, const float *bias, int act,                \
+                   const eg_dw_shape *s, int p0, int p1))                                             \
+    /* input-gradient rows [h0, h1) of one sample */                                                  \
+    X(dw_backward_data,                                                                               \
+      (void *dx, const void *dy, const float *w, const eg_dw_shape *s, int h0, int h1))               \
+    /* dw (R*R, C) += of output rows [p0, p1) */                                                      \
+    X(dw_backward_weights,                                                                            \
+      (float *dw, const void *x, const void *dy, const eg_dw_shape *s, int p0, int p1))               \
+    /* output rows [p0, p1) of one sample; index: tap of the maximum, (P,Q,C) or NULL */              \
+    X(max_pool, (void *y, uint8_t *index, const void *x, const eg_dw_shape *s, int p0, int p1))       \
+    /* input-gradient rows [h0, h1) of one sample, from the taps that max_pool kept */                \
+    X(max_pool_backward,                                                                              \
       (void *dx, const void *dy, const uint8_t *index, const eg_dw_shape *s, int h0, int h1))
 
 /* in f32 only: transformers compute in float throughout */
@@ -132,6 +133,8 @@ typedef struct {
     /* sums (2,C): sum of dy * normalised x, and of dy; dx may be dy, NULL = not wanted */         \
     X(ln_backward, (float *dx, float *sums, const float *dy, const float *x, const float *stats,   \
                     size_t rows, int C, const float *gamma))                                       \
+    /* out: the mean of all lanes, near 2 after some 30 rounds; flops: operations done */          \
+    X(fma_chains, (float *out, double *flops, size_t rounds))                                      \
     X(small_product, (float *c, const float *a, const float *b, const eg_small_product *s))        \
     /* each row of n floats, padded to EG_LANES: softmax in place, padding becomes 0 */            \
     X(softmax_rows, (float *x, size_t rows, int n))                                                \

@@ -43,7 +43,11 @@ static void read_info(eg_part_file *part) {
 
 static eg_status open_and_lock(eg_part_file *part, eg_error *err) {
     struct stat st;
-    part->fd = open(part->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
+    /* no symbolic link: in a folder that others write to, it could name any file of the user */
+    const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW;
+    part->fd = open(part->path, flags, 0666);
+    if (part->fd < 0 && errno == ELOOP)
+        return eg_fail(err, EG_ERR_IO, "%s: is a symbolic link - move it away", part->path);
     if (part->fd < 0 || fstat(part->fd, &st) != 0)
         return fail_disk(err, part, "cannot be made", errno);
     if (!S_ISREG(st.st_mode))
@@ -54,7 +58,8 @@ static eg_status open_and_lock(eg_part_file *part, eg_error *err) {
                        part->path);
     /* behind the lock: the other process may have added to it, or finished and renamed it */
     struct stat there;
-    if (fstat(part->fd, &st) != 0 || stat(part->path, &there) != 0 || there.st_ino != st.st_ino)
+    if (fstat(part->fd, &st) != 0 || stat(part->path, &there) != 0 || there.st_ino != st.st_ino ||
+        there.st_dev != st.st_dev)
         return eg_fail(err, EG_ERR_IO, "%s: another process has just finished it - run again",
                        part->path);
     part->n_bytes = part->kept_bytes = (uint64_t)st.st_size;
@@ -85,11 +90,14 @@ eg_status eg_fetch_part_open(eg_part_file *out, const char *target, const char *
 
 void eg_fetch_part_describe(eg_part_file *part, uint64_t total, const char *validator) {
     char text[512];
+    struct stat st;
     part->total = total;
     snprintf(part->validator, sizeof part->validator, "%s", validator);
     int n = snprintf(text, sizeof text, "%s\n%s\n%llu\n%s\n", INFO_HEAD, part->url_sha256,
                      (unsigned long long)total, part->validator);
     eg_part all = {text, (size_t)n};
+    /* writing would follow a link, as for the user's own files */
+    if (lstat(part->info_path, &st) == 0 && !S_ISREG(st.st_mode)) unlink(part->info_path);
     (void)eg_file_write_atomic(part->info_path, &all, 1, NULL);
 }
 

@@ -4,6 +4,7 @@
 #include "net/zoo_row.h"
 #include <stdio.h>
 
+/* `module`: the convolution's number in nn.Sequential "features", where ReLUs and poolings count */
 static const struct {
     int module, K, kernel, stride, pad;
     bool pool; /* 3x3, stride 2, behind it */
@@ -26,6 +27,7 @@ static eg_status build(eg_graph *g, const eg_arch *arch, int n_classes, int side
         x = eg_graph_act(g, x, EG_ACT_RELU);
         if (CONVS[i].pool) x = eg_graph_max_pool(g, x, 3, 2, 0, false);
     }
+    /* 224 pixels come here as 6 x 6; other sides are brought to it, so that the linear layers fit */
     x = eg_graph_flatten(g, eg_graph_adaptive_pool(g, x, POOLED));
     x = eg_graph_linear(g, eg_graph_dropout(g, x, 0.5f), "classifier.1", HIDDEN, false);
     x = eg_graph_act(g, x, EG_ACT_RELU);

@@ -13,6 +13,7 @@ typedef struct {
     double drop_path; /* of the last block; grows linearly from 0 */
 } convnext_table;
 
+/* torchvision's; the factor starts so small that a new block does nothing yet */
 static const float EPSILON = 1e-6f, LAYER_SCALE = 1e-6f;
 
 static int block(eg_graph *g, int x, const char *prefix, int C, float drop) {
@@ -20,7 +21,7 @@ static int block(eg_graph *g, int x, const char *prefix, int C, float drop) {
     snprintf(factor, sizeof factor, "%slayer_scale", prefix);
     eg_graph_layer_scale_declare(g, factor, C); /* first in the state dict, last to be used */
     snprintf(name, sizeof name, "%sblock.0", prefix);
-    int y = eg_graph_conv(g, x, name, C, 7, 1, 3, C, true);
+    int y = eg_graph_conv(g, x, name, C, 7, 1, 3, C, true); /* depthwise */
     snprintf(name, sizeof name, "%sblock.2", prefix);
     y = eg_graph_layer_norm(g, y, name, EPSILON);
     snprintf(name, sizeof name, "%sblock.3", prefix);
@@ -57,6 +58,7 @@ static eg_status build(eg_graph *g, const eg_arch *arch, int n_classes, int side
             x = block(g, x, prefix, t->C[s], (float)(t->drop_path * index / (n_blocks - 1)));
         }
     }
+    /* the norm comes after the pooling, so it belongs to the vector that `features` gives */
     x = eg_graph_layer_norm(g, eg_graph_mean_pool(g, x), "classifier.0", EPSILON);
     eg_graph_linear(g, x, "classifier.2", n_classes, true);
     return g->status;

@@ -12,6 +12,7 @@
         .width = width_, .depth = depth_, .dropout = dropout_, norm_, .act = EG_ACT_SILU,          \
         .squeeze_excite = true                                                                     \
     }
+/* B1 to B7 by the paper's compound rule; sides and crops are those of each weights file */
 #define FAMILY                                                                                     \
     .family = "EfficientNet",                                                                      \
     .description = "EfficientNet-B0 made wider and deeper together, for larger images"

@@ -17,6 +17,7 @@ static const eg_mbconv_stage L[] = {{true, 1, 3, 1, 32, 32, 4},     {true, 4, 3,
                                     {false, 6, 3, 1, 192, 224, 19}, {false, 6, 3, 2, 224, 384, 25},
                                     {false, 6, 3, 1, 384, 640, 7}};
 
+/* momentum 0.1: torchvision trained these with PyTorch's own, and TensorFlow's epsilon */
 #define FAMILY                                                                                     \
     .family = "EfficientNet V2",                                                                   \
     .description = "inverted bottlenecks, the early ones fused into dense 3x3 convolutions"
@@ -27,6 +28,8 @@ static const eg_mbconv_stage L[] = {{true, 1, 3, 1, 32, 32, 4},     {true, 4, 3,
         .squeeze_excite = true                                                                     \
     }
 
+/* The side is that of evaluation; S and M were trained at smaller ones. L was ported from TensorFlow, whose normalisation
+ * it has. */
 static const eg_arch entries[] = {
     {{EG_ZOO_ROW("efficientnet_v2_s", "IMAGENET1K_V1", "efficientnet_v2_s-dd5fe13b.pth", "dd5fe13b",
                  86721430, 84.228, 96.878, 384, 384, false, EG_ZOO_IMAGENET),

@@ -81,6 +81,7 @@ static const struct {
     const char *prefix;
 } AUX_V1[V1_AUX] = {{2, "aux1."}, {5, "aux2."}};
 
+/* four branches that keep the size, their channels in this order; "branch3" is 3x3 where the paper has 5x5 */
 static int v1_block(eg_graph *g, int x, int i) {
     const char *p = V1[i].prefix;
     int b[4];
@@ -91,6 +92,7 @@ static int v1_block(eg_graph *g, int x, int i) {
     return eg_graph_concat(g, b, 4);
 }
 
+/* 4x4 cells whatever the side, 1x1 convolution, two linear layers */
 static void v1_aux(eg_graph *g, int x, const char *prefix, int n_classes) {
     char name[NAME];
     g->in_aux = true;
@@ -125,6 +127,7 @@ static eg_status build_v1(eg_graph *g, const eg_arch *arch, int n_classes, int s
 
 /* ---- Inception v3; the letters of the blocks are torchvision's ---- */
 
+/* 35 x 35 pixels (of a 299 pixel image): 1x1, 5x5, two 3x3 in a row, pooling */
 static int block_a(eg_graph *g, int x, const char *p, int pool) {
     int b[4];
     b[0] = conv1(g, x, p, "branch1x1", 64);
@@ -136,6 +139,7 @@ static int block_a(eg_graph *g, int x, const char *p, int pool) {
     return eg_graph_concat(g, b, 4);
 }
 
+/* 35 to 17 pixels a side: the pooling keeps all its channels */
 static int block_b(eg_graph *g, int x, const char *p) {
     int b[3];
     b[0] = conv(g, x, p, "branch3x3", (window){384, 3, 2, 0});
@@ -145,6 +149,7 @@ static int block_b(eg_graph *g, int x, const char *p) {
     return eg_graph_concat(g, b, 3);
 }
 
+/* 17 x 17: a 7x7 window as 1x7 and 7x1, once and twice; C7 channels on the way */
 static int block_c(eg_graph *g, int x, const char *p, int C7) {
     int b[4];
     b[0] = conv1(g, x, p, "branch1x1", 192);
@@ -160,6 +165,7 @@ static int block_c(eg_graph *g, int x, const char *p, int C7) {
     return eg_graph_concat(g, b, 4);
 }
 
+/* 17 to 8 pixels a side */
 static int block_d(eg_graph *g, int x, const char *p) {
     int b[3];
     b[0] = conv1(g, x, p, "branch3x3_1", 192);
@@ -178,6 +184,7 @@ static int forked(eg_graph *g, int x, const char *p, const char *a, const char *
     return eg_graph_concat(g, (const int[]){first, conv_rect(g, x, p, b, 384, 3, 1)}, 2);
 }
 
+/* 8 x 8: the last convolutions of two branches fork */
 static int block_e(eg_graph *g, int x, const char *p) {
     int b[4];
     b[0] = conv1(g, x, p, "branch1x1", 320);

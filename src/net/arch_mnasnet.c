@@ -7,7 +7,7 @@
 
 enum { STEM = 32, FIRST = 16, LAST = 1280 };
 
-/* Figure 7 of the paper; the modules are "layers.8" to "layers.13". */
+/* Output channels at width 1, window, stride of the first block, expansion. Figure 7 of the paper; the modules are "layers.8" to "layers.13". */
 static const struct {
     int K, kernel, stride, expand, blocks;
 } STACKS[] = {{24, 3, 2, 3, 3}, {40, 5, 2, 3, 3},  {80, 5, 2, 6, 3},
@@ -16,9 +16,13 @@ enum { N_STACKS = sizeof STACKS / sizeof *STACKS };
 
 /* 0.0003: TensorFlow's 0.9997 in PyTorch's sense */
 static eg_conv_bn spec(int K, int kernel, int stride, int groups, eg_act act) {
-    return (eg_conv_bn){K, kernel, stride, groups, act, 1e-5f, 0.0003f};
+    eg_conv_bn s = eg_conv_bn_of(K, kernel, stride, groups, act);
+    s.momentum = 0.0003f;
+    return s;
 }
 
+/* Stack s, "layers.<8 + s>.<i>.layers.": 1x1 to `wide` channels, depthwise, 1x1 to K without activation. Numbers 2 and 5
+ * are ReLUs. */
 static int block(eg_graph *g, int x, const char *prefix, int s, int C, int K, int stride) {
     int wide = C * STACKS[s].expand;
     eg_conv_bn expand = spec(wide, 1, 1, 1, EG_ACT_RELU),
@@ -31,13 +35,14 @@ static int block(eg_graph *g, int x, const char *prefix, int s, int C, int K, in
 }
 
 static eg_status build(eg_graph *g, const eg_arch *arch, int n_classes, int side) {
-    double width = *(const double *)arch->table;
+    double width = *(const double *)arch->table; /* multiplies all channels but LAST */
     g->init = EG_INIT_MNASNET;
     int stem = eg_channels_of_8(STEM * width), C = eg_channels_of_8(FIRST * width);
     eg_conv_bn first = spec(stem, 3, 2, 1, EG_ACT_RELU),
                depthwise = spec(stem, 3, 1, stem, EG_ACT_RELU),
                project = spec(C, 1, 1, 1, EG_ACT_NONE), last = spec(LAST, 1, 1, 1, EG_ACT_RELU);
     int x = eg_graph_input(g, side, side, 3);
+    /* stem, and a block whose expansion is 1, so that it has no first 1x1 convolution */
     x = eg_graph_conv_bn(g, x, "layers.", "0", "1", &first);
     x = eg_graph_conv_bn(g, x, "layers.", "3", "4", &depthwise);
     x = eg_graph_conv_bn(g, x, "layers.", "6", "7", &project);

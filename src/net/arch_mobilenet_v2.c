@@ -5,28 +5,26 @@
 #include "net/zoo_row.h"
 #include <stdio.h>
 
-/* Table 2 of the paper. */
+/* Table 2 of the paper: expansion t, channels c, blocks n, stride s of the first block. */
 static const struct {
     int expand, K, blocks, stride;
 } STAGES[] = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
               {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
 enum { N_STAGES = sizeof STAGES / sizeof *STAGES, STEM = 32, LAST = 1280 };
 
-static eg_conv_bn spec(int K, int kernel, int stride, int groups, eg_act act) {
-    return (eg_conv_bn){K, kernel, stride, groups, act, 1e-5f, 0.1f};
-}
-
+/* An inverted bottleneck: the wide values are inside, the shortcut joins narrow ones; no activation behind `project`, where
+ * ReLU would lose what few channels hold. */
 static int block(eg_graph *g, int x, int index, int stage, int C, int stride) {
     char prefix[32];
     snprintf(prefix, sizeof prefix, "features.%d.conv.", index);
     int wide = C * STAGES[stage].expand, K = STAGES[stage].K, y = x;
     bool expands = wide != C;
     if (expands) {
-        eg_conv_bn expand = spec(wide, 1, 1, 1, EG_ACT_RELU6);
+        eg_conv_bn expand = eg_conv_bn_of(wide, 1, 1, 1, EG_ACT_RELU6);
         y = eg_graph_conv_bn(g, y, prefix, "0.0", "0.1", &expand);
     }
-    eg_conv_bn depthwise = spec(wide, 3, stride, wide, EG_ACT_RELU6),
-               project = spec(K, 1, 1, 1, EG_ACT_NONE);
+    eg_conv_bn depthwise = eg_conv_bn_of(wide, 3, stride, wide, EG_ACT_RELU6),
+               project = eg_conv_bn_of(K, 1, 1, 1, EG_ACT_NONE);
     y = eg_graph_conv_bn(g, y, prefix, expands ? "1.0" : "0.0", expands ? "1.1" : "0.1",
                          &depthwise);
     y = eg_graph_conv_bn(g, y, prefix, expands ? "2" : "1", expands ? "3" : "2", &project);
@@ -36,7 +34,8 @@ static int block(eg_graph *g, int x, int index, int stage, int C, int stride) {
 static eg_status build(eg_graph *g, const eg_arch *arch, int n_classes, int side) {
     (void)arch; /* one row */
     g->init = EG_INIT_NORMAL001;
-    eg_conv_bn stem = spec(STEM, 3, 2, 1, EG_ACT_RELU6), last = spec(LAST, 1, 1, 1, EG_ACT_RELU6);
+    eg_conv_bn stem = eg_conv_bn_of(STEM, 3, 2, 1, EG_ACT_RELU6),
+               last = eg_conv_bn_of(LAST, 1, 1, 1, EG_ACT_RELU6);
     int index = 0, C = STEM;
     int x = eg_graph_input(g, side, side, 3);
     x = eg_graph_conv_bn(g, x, "features.0.", "0", "1", &stem);

@@ -36,7 +36,10 @@ typedef struct {
 
 /* 0.001 and 0.01: TensorFlow's batch norm */
 static eg_conv_bn spec(int K, int kernel, int stride, int groups, eg_act act) {
-    return (eg_conv_bn){K, kernel, stride, groups, act, 1e-3f, 0.01f};
+    eg_conv_bn s = eg_conv_bn_of(K, kernel, stride, groups, act);
+    s.epsilon = 1e-3f;
+    s.momentum = 0.01f;
+    return s;
 }
 
 /* "<prefix><layer>.0" and ".1" */
@@ -46,6 +49,7 @@ static int layer(eg_graph *g, int x, const char *prefix, int at, eg_conv_bn s) {
     return eg_graph_conv_bn(g, x, name, "0", "1", &s);
 }
 
+/* "features.<index>.block.<layer>"; layers that a block lacks have no number. */
 static int block(eg_graph *g, int x, int index, int C, const bottleneck *b) {
     char prefix[32], name[48];
     snprintf(prefix, sizeof prefix, "features.%d.block.", index);
@@ -71,6 +75,7 @@ static eg_status build(eg_graph *g, const eg_arch *arch, int n_classes, int side
         C = t->blocks[i].K;
     }
     x = layer(g, x, "features.", t->n_blocks + 1, spec(t->last, 1, 1, 1, HS));
+    /* the paper's "efficient last stage": the widest layer sits behind the pooling, at one pixel */
     x = eg_graph_linear(g, eg_graph_mean_pool(g, x), "classifier.0", t->hidden, false);
     x = eg_graph_dropout(g, eg_graph_act(g, x, HS), 0.2f);
     eg_graph_linear(g, x, "classifier.3", n_classes, true);

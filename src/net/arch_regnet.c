@@ -15,16 +15,14 @@ typedef struct {
     bool squeeze_excite;
 } regnet_table;
 
-static eg_conv_bn spec(int K, int kernel, int stride, int groups, eg_act act) {
-    return (eg_conv_bn){K, kernel, stride, groups, act, 1e-5f, 0.1f};
-}
-
 /* The shortcut's projection is built first because the state dict has it first. */
 static int block(eg_graph *g, int x, const char *prefix, const regnet_table *t, int C, int K,
                  int stride) {
-    eg_conv_bn proj = spec(K, 1, stride, 1, EG_ACT_NONE), a = spec(K, 1, 1, 1, EG_ACT_RELU),
-               b = spec(K, 3, stride, K / (t->group < K ? t->group : K), EG_ACT_RELU),
-               c = spec(K, 1, 1, 1, EG_ACT_NONE);
+    eg_conv_bn proj = eg_conv_bn_of(K, 1, stride, 1, EG_ACT_NONE),
+               a = eg_conv_bn_of(K, 1, 1, 1, EG_ACT_RELU),
+               b = eg_conv_bn_of(K, 3, stride, K / (t->group < K ? t->group : K), EG_ACT_RELU),
+               c = eg_conv_bn_of(K, 1, 1, 1, EG_ACT_NONE);
+    /* the first block of a stage halves the sides and changes the width: its shortcut is a strided 1x1 convolution */
     bool same = stride == 1 && C == K;
     int shortcut = same ? x : eg_graph_conv_bn(g, x, prefix, "proj.0", "proj.1", &proj);
     int y = eg_graph_conv_bn(g, x, prefix, "f.a.0", "f.a.1", &a);
@@ -32,6 +30,7 @@ static int block(eg_graph *g, int x, const char *prefix, const regnet_table *t, 
     if (t->squeeze_excite) {
         char name[64];
         snprintf(name, sizeof name, "%sf.se", prefix);
+        /* a quarter of the block's input, not of the inner width; all widths are multiples of 8 */
         y = eg_graph_se(g, y, name, C / 4, EG_ACT_RELU, EG_ACT_SIGMOID);
     }
     y = eg_graph_conv_bn(g, y, prefix, "f.c.0", "f.c.1", &c);
@@ -41,7 +40,7 @@ static int block(eg_graph *g, int x, const char *prefix, const regnet_table *t, 
 static eg_status build(eg_graph *g, const eg_arch *arch, int n_classes, int side) {
     const regnet_table *t = arch->table;
     g->init = EG_INIT_NORMAL001;
-    eg_conv_bn stem = spec(STEM, 3, 2, 1, EG_ACT_RELU);
+    eg_conv_bn stem = eg_conv_bn_of(STEM, 3, 2, 1, EG_ACT_RELU);
     int C = STEM, x = eg_graph_input(g, side, side, 3);
     x = eg_graph_conv_bn(g, x, "stem.", "0", "1", &stem);
     for (int s = 0; s < N_STAGES; s++)
@@ -54,6 +53,8 @@ static eg_status build(eg_graph *g, const eg_arch *arch, int n_classes, int side
     eg_graph_linear(g, eg_graph_mean_pool(g, x), "fc", n_classes, true);
     return g->status;
 }
+
+/* ---- the table: blocks and widths of the stages, channels of a group ---- */
 
 #define X                                                                                          \
     .family = "RegNetX",                                                                           \

@@ -1,11 +1,12 @@
 /* ResNet (He et al. 2015, arXiv:1512.03385) as in torchvision: "V1.5", the stride of a bottleneck sits on its 3x3
  * convolution. Names, order and shapes are those of torchvision's state dicts (tests/data/arch). Weights, accuracies
- * and preprocessing: torchvision's weight metadata; IMAGENET1K_V2 came with a longer recipe and resize 232.     */
-#include "net/graph.h"
+ * and preprocessing: torchvision's weight metadata; IMAGENET1K_V2 came with a longer recipe and resize 232.
+ * Read first: graph.h, conv_bn.h.                                                                             */
+#include "net/conv_bn.h"
 #include "net/zoo_row.h"
 #include <stdio.h>
 
-enum { NAME = 64, PREFIX = 32 };
+enum { PREFIX = 32, PART = 16 };
 
 typedef struct {
     bool bottleneck; /* 1x1, 3x3, 1x1 (output 4 times the stage's width) instead of 3x3, 3x3 */
@@ -14,39 +15,32 @@ typedef struct {
     int group_width; /* channels of a group where the stage is 64 wide */
 } resnet_table;
 
-static const float EPSILON = 1e-5f, MOMENTUM = 0.1f;
-
-/* convolution without bias and its batch norm: "<prefix>conv<i>", "<prefix>bn<i>" */
-static int conv_bn(eg_graph *g, int x, const char *prefix, int i, int K, int kernel, int stride,
-                   int groups) {
-    char name[NAME];
-    snprintf(name, sizeof name, "%sconv%d", prefix, i);
-    x = eg_graph_conv(g, x, name, K, kernel, stride, kernel / 2, groups, false);
-    snprintf(name, sizeof name, "%sbn%d", prefix, i);
-    return eg_graph_bn(g, x, name, EPSILON, MOMENTUM);
+/* "<prefix>conv<i>", "<prefix>bn<i>" */
+static int conv_bn(eg_graph *g, int x, const char *prefix, int i, eg_conv_bn s) {
+    char conv[PART], bn[PART];
+    snprintf(conv, sizeof conv, "conv%d", i);
+    snprintf(bn, sizeof bn, "bn%d", i);
+    return eg_graph_conv_bn(g, x, prefix, conv, bn, &s);
 }
 
 static int downsample(eg_graph *g, int x, const char *prefix, int K, int stride) {
-    char name[NAME];
-    snprintf(name, sizeof name, "%sdownsample.0", prefix);
-    x = eg_graph_conv(g, x, name, K, 1, stride, 0, 1, false);
-    snprintf(name, sizeof name, "%sdownsample.1", prefix);
-    return eg_graph_bn(g, x, name, EPSILON, MOMENTUM);
+    eg_conv_bn s = eg_conv_bn_of(K, 1, stride, 1, EG_ACT_NONE);
+    return eg_graph_conv_bn(g, x, prefix, "downsample.0", "downsample.1", &s);
 }
 
 /* The main branch is built before the shortcut because the state dict has it first. */
 static int block(eg_graph *g, int x, const char *prefix, const resnet_table *t, int width,
                  int stride) {
+    const eg_act relu = EG_ACT_RELU;
     int K = t->bottleneck ? 4 * width : width, y;
     if (t->bottleneck) {
-        int groups = t->groups;
-        int inner = width * t->group_width / 64 * groups;
-        y = eg_graph_act(g, conv_bn(g, x, prefix, 1, inner, 1, 1, 1), EG_ACT_RELU);
-        y = eg_graph_act(g, conv_bn(g, y, prefix, 2, inner, 3, stride, groups), EG_ACT_RELU);
-        y = conv_bn(g, y, prefix, 3, K, 1, 1, 1);
+        int groups = t->groups, inner = width * t->group_width / 64 * groups;
+        y = conv_bn(g, x, prefix, 1, eg_conv_bn_of(inner, 1, 1, 1, relu));
+        y = conv_bn(g, y, prefix, 2, eg_conv_bn_of(inner, 3, stride, groups, relu));
+        y = conv_bn(g, y, prefix, 3, eg_conv_bn_of(K, 1, 1, 1, EG_ACT_NONE));
     } else {
-        y = eg_graph_act(g, conv_bn(g, x, prefix, 1, width, 3, stride, 1), EG_ACT_RELU);
-        y = conv_bn(g, y, prefix, 2, K, 3, 1, 1);
+        y = conv_bn(g, x, prefix, 1, eg_conv_bn_of(width, 3, stride, 1, relu));
+        y = conv_bn(g, y, prefix, 2, eg_conv_bn_of(K, 3, 1, 1, EG_ACT_NONE));
     }
     if (g->status != EG_OK) return 0;
     bool same = stride == 1 && g->nodes[x].C == K;
@@ -58,7 +52,7 @@ static eg_status build(eg_graph *g, const eg_arch *arch, int n_classes, int side
     const resnet_table *t = arch->table;
     g->init = EG_INIT_RESNET;
     int x = eg_graph_input(g, side, side, 3);
-    x = eg_graph_act(g, conv_bn(g, x, "", 1, 64, 7, 2, 1), EG_ACT_RELU);
+    x = conv_bn(g, x, "", 1, eg_conv_bn_of(64, 7, 2, 1, EG_ACT_RELU));
     x = eg_graph_max_pool(g, x, 3, 2, 1, false);
     for (int stage = 0; stage < 4; stage++)
         for (int i = 0; i < t->blocks[stage]; i++) {

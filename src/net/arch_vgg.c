@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 enum { N_STAGES = 5, HIDDEN = 4096, POOLED = 7 };
+/* channels of a stage, every variant; the name counts the layers with weights: convolutions and three linear ones */
 static const int WIDTHS[N_STAGES] = {64, 128, 256, 512, 512};
 
 typedef struct {
@@ -21,17 +22,19 @@ static eg_status build(eg_graph *g, const eg_arch *arch, int n_classes, int side
         for (int i = 0; i < t->convs[s]; i++) {
             char name[32];
             snprintf(name, sizeof name, "features.%d", module++);
+            /* with a bias in front of a batch norm too, where it does nothing: the weights files have it */
             x = eg_graph_conv(g, x, name, WIDTHS[s], 3, 1, 1, 1, true);
             if (t->bn) {
                 snprintf(name, sizeof name, "features.%d", module++);
                 x = eg_graph_bn(g, x, name, 1e-5f, 0.1f);
             }
             x = eg_graph_act(g, x, EG_ACT_RELU);
-            module++;
+            module++; /* ReLU and pooling have no tensors but a number */
         }
         x = eg_graph_max_pool(g, x, 2, 2, 0, false);
         module++;
     }
+    /* 25088 inputs (channel first, as the weights count them) to 4096: 103 of VGG-16's 138 million weights */
     x = eg_graph_flatten(g, eg_graph_adaptive_pool(g, x, POOLED));
     x = eg_graph_act(g, eg_graph_linear(g, x, "classifier.0", HIDDEN, false), EG_ACT_RELU);
     x = eg_graph_dropout(g, x, 0.5f);

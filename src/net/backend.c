@@ -1,4 +1,5 @@
-/* What this build and machine run on, for `engraft version`, and the cap on instruction sets. */
+/* What this build and machine run on, for `engraft version`, and the cap on instruction sets. The rooms above may not see
+ * compute.h: this is their way to it. Out of memory shows as fields that are missing. Read first: compute.h.     */
 #include "net/exec.h"
 
 json_t *eg_net_backend_json(bool kernels) {

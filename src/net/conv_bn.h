@@ -1,15 +1,18 @@
 /* Private to the net room: a convolution without bias, its batch norm and an activation, of which most networks are
- * made. Users: arch_mobilenet*.c, arch_mnasnet.c, arch_regnet.c, mbconv.c (the rounding).                       */
+ * made. Users: mbconv.c and the arch_*.c of families whose names and padding fit. Read first: graph.h.          */
 #ifndef EG_CONV_BN_H
 #define EG_CONV_BN_H
 
 #include "net/graph.h"
 
 typedef struct {
-    int K, kernel, stride, groups; /* padding: kernel / 2 */
+    int K, kernel, stride, groups;
     eg_act act;
     float epsilon, momentum; /* of the batch norm, PyTorch's sense */
+    bool same_tf;            /* TensorFlow's "same" padding instead of kernel / 2 */
 } eg_conv_bn;
+/* With the numbers of torch.nn.BatchNorm2d (1e-5, 0.1); groups = K of a K-channel input: depthwise. */
+eg_conv_bn eg_conv_bn_of(int K, int kernel, int stride, int groups, eg_act act);
 
 /* Modules "<prefix><conv>" and "<prefix><bn>", together shorter than EG_CONV_BN_NAME bytes. */
 enum { EG_CONV_BN_NAME = 96 };

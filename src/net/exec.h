@@ -1,5 +1,5 @@
-/* Private to the net room: how a plan runs a graph. A plan is a list of steps (one a fused node, or, in prediction, a
- * convolution with the batch norm folded into it), each with buffers in one arena. Time runs 0 .. n-1 forward, n the
+/* Private to the net room: how a plan runs a graph. A plan is a list of steps (one a fused node; in prediction a
+ * convolution with the batch norm folded into it, and none for dropout), each with buffers in one arena. Time runs 0 .. n-1 forward, n the
  * loss, then 2n-i for the backward pass of step i; a buffer lives from its first to its last use, and memplan.c lets
  * buffers that never live together share bytes. Read first: graph.h; read next: plan.c, ops.c.                  */
 #ifndef EG_EXEC_H
@@ -44,9 +44,8 @@ struct eg_op {
     void (*release)(eg_step *step); /* primitives; NULL: none */
 };
 
-enum {
-    EG_MAX_DY = 6
-}; /* readers of one value that give it gradients; Inception's blocks have five */
+/* readers of one value that give it gradients; Inception's blocks have five */
+enum { EG_MAX_DY = 6 };
 struct eg_step {
     const eg_op *op;
     const eg_node *node; /* whose value this step makes */
@@ -88,6 +87,7 @@ struct eg_plan {
     int input;              /* buffer the caller fills, float */
     int n;                  /* samples of the present forward: batch, or the tail's */
     uint64_t step_key;      /* keys dropout */
+    double *seconds; /* of each step, forward and backward (profile.c); NULL: nobody measures */
     int input_step, feature_step;
     int logit_step;                  /* -1: features only */
     int aux_step[EG_MAX_AUX], n_aux; /* auxiliary logits; TRAIN only */

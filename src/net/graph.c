@@ -23,6 +23,7 @@ static bool grow(void **items, int *capacity, int n, size_t size) {
     return true;
 }
 
+/* The node is copied, and its name too: builders write names into buffers that they use again. */
 static int add_node(eg_graph *g, const eg_node *node) {
     void *nodes = g->nodes;
     if (!grow(&nodes, &g->capacity, g->n_nodes, sizeof *g->nodes)) return fail_memory(g);
@@ -157,6 +158,7 @@ static int conv(eg_graph *g, eg_node *node, int K, int groups, bool bias, int n_
                     node->name, groups, C, K);
         return 0;
     }
+    /* one channel in, one out: our own kernels are faster there than a grouped convolution of the library */
     if (groups > 1 && groups == C && groups == K) node->op = EG_OP_DWCONV;
     node->C = K;
     node->groups = groups;
@@ -207,7 +209,7 @@ int eg_graph_bn(eg_graph *g, int x, const char *name, float epsilon, float momen
                  {"running_mean", EG_TENSOR_BUFFER},
                  {"running_var", EG_TENSOR_BUFFER},
                  {"num_batches_tracked", EG_TENSOR_COUNTER}};
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 5; i++) { /* the counter is a scalar: no dimension at all */
         shape s = PARTS[i].role == EG_TENSOR_COUNTER ? (shape){0} : vector(node.C);
         node.tensor[i] = declare(g, PARTS[i].role, name, PARTS[i].part, s, false);
     }
@@ -217,7 +219,7 @@ int eg_graph_bn(eg_graph *g, int x, const char *name, float epsilon, float momen
 }
 
 int eg_graph_act(eg_graph *g, int x, eg_act act) {
-    if (g->status != EG_OK || act == EG_ACT_NONE) return x;
+    if (g->status != EG_OK || act == EG_ACT_NONE) return x; /* so callers pass "none" on */
     eg_node node = from(g, EG_OP_ACT, "act", x);
     node.act = act;
     return add_node(g, &node);
@@ -279,6 +281,7 @@ void eg_graph_layer_scale_declare(eg_graph *g, const char *name, int C) {
 int eg_graph_layer_scale(eg_graph *g, int x, const char *name, float initial) {
     if (g->status != EG_OK) return 0;
     eg_node node = from(g, EG_OP_LAYER_SCALE, name, x);
+    /* declared ahead (eg_graph_layer_scale_declare), most likely not long ago */
     int declared = g->n_tensors - 1;
     while (declared >= 0 && strcmp(g->tensors[declared].name, name) != 0) declared--;
     node.tensor[0] = declared >= 0 ? declared : layer_scale_tensor(g, name, node.C);
@@ -407,6 +410,7 @@ int eg_graph_aux_head(eg_graph *g, int x, const char *name, int K, float weight)
 }
 
 void eg_graph_features(eg_graph *g, int x) {
+    /* a node that nothing reads: training leaves it out, prediction finds it by its mark (plan.c) */
     int node = eg_graph_mean_pool(g, x);
     if (g->status == EG_OK) g->nodes[node].is_features = true;
 }

@@ -231,6 +231,9 @@ void eg_network_init_aux(eg_network *net, uint64_t seed);
 eg_status eg_network_of(eg_network **out, const eg_arch *arch, int n_classes, int side,
                         eg_error *err);
 
+/* Multiply-adds of one sample through a node (network.c); 0 for what only moves or adds values. */
+double eg_node_multiply_adds(const eg_net_tensor *tensors, const eg_node *node);
+
 /* ---- fusion (fuse.c) ---- */
 /* Build `out` from `g` with bn + drop_path + add + act chains merged. Shares tensors and names. */
 eg_status eg_graph_fuse(eg_graph *out, const eg_graph *g, eg_error *err);

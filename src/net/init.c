@@ -38,92 +38,67 @@ static double fan_out(const eg_net_tensor *t) {
     return t->n_dims == 4 ? (double)(t->dims[0] * t->dims[2] * t->dims[3]) : (double)t->dims[0];
 }
 
-/* nn.Linear and nn.Conv2d: kaiming_uniform(a = sqrt 5), which is U(+-1/sqrt(fan_in)), also for the bias */
-static void init_torch(eg_graph *g, int weight, int bias, uint64_t seed) {
-    double bound = 1 / sqrt(fan_in(&g->tensors[weight]));
-    fill_uniform(g, weight, seed, bound);
-    if (bias >= 0) fill_uniform(g, bias, seed, bound);
+/* ---- the rules: how a weight is drawn, and whether its bias is 0 or drawn as PyTorch's own layers do it ---- */
+
+typedef enum { FIXED, FAN_IN, FAN_OUT } scale;
+typedef struct {
+    bool uniform; /* U(-s, s); else N(0, s^2) */
+    scale by;     /* FIXED: s = number; else s = sqrt(number / fan) */
+    double number;
+    bool bias; /* U(+-1/sqrt(fan_in)); else 0 */
+} rule;
+
+/* torch.nn.init's names: kaiming_normal has gain^2 = 2 for ReLU; kaiming_uniform's bound is sqrt(3) deviations, so 6
+ * with that gain and 3 without. nn.Linear and nn.Conv2d say kaiming_uniform(a = sqrt 5), which comes to this. */
+#define TORCH                                                                                      \
+    { true, FAN_IN, 1, true }
+#define KAIMING_OUT                                                                                \
+    { false, FAN_OUT, 2, false }
+#define NORMAL(s)                                                                                  \
+    { false, FIXED, s, false }
+/* trunc_normal_ cuts at +-2, which is 20 deviations or more in every use of it: no cut */
+#define NORMAL_BIAS(s)                                                                             \
+    { false, FIXED, s, true }
+
+/* By family; sources: torchvision's files of these names. */
+static const struct {
+    rule conv, linear;
+} RULES[] = {
+    [EG_INIT_TORCH] = {TORCH, TORCH},
+    [EG_INIT_RESNET] = {KAIMING_OUT, TORCH},
+    [EG_INIT_EFFICIENTNET] = {KAIMING_OUT, {true, FAN_OUT, 1, false}},
+    [EG_INIT_NORMAL001] = {KAIMING_OUT, NORMAL(0.01)},
+    [EG_INIT_MNASNET] = {KAIMING_OUT, {true, FAN_OUT, 3, false}},
+    [EG_INIT_DENSENET] = {{false, FAN_IN, 2, false}, {true, FAN_IN, 1, false}},
+    [EG_INIT_SQUEEZENET] = {{true, FAN_IN, 6, false}, NORMAL(0.01)}, /* its head: a convolution */
+    [EG_INIT_GOOGLENET] = {NORMAL_BIAS(0.01), NORMAL_BIAS(0.01)},
+    [EG_INIT_INCEPTION] = {NORMAL_BIAS(0.1), NORMAL_BIAS(0.1)},
+    [EG_INIT_TRUNCATED] = {NORMAL(0.02), NORMAL(0.02)},
+};
+
+static const rule torch_rule = TORCH, kaiming_rule = KAIMING_OUT,
+                  inception_aux_rule = NORMAL_BIAS(0.001);
+
+/* `bias` -1: none. Its stream is its own, so it does not matter that the weight is drawn first. */
+static void apply(eg_graph *g, const rule *r, int weight, int bias, uint64_t seed) {
+    const eg_net_tensor *w = &g->tensors[weight];
+    double s = r->number;
+    if (r->by != FIXED) s = sqrt(s / (r->by == FAN_IN ? fan_in(w) : fan_out(w)));
+    if (r->uniform)
+        fill_uniform(g, weight, seed, s);
+    else
+        fill_normal(g, weight, seed, s);
+    if (bias < 0) return;
+    if (r->bias)
+        fill_uniform(g, bias, seed, sqrt(1 / fan_in(w)));
+    else
+        fill(g, bias, 0);
 }
 
-/* kaiming_normal(mode = fan_out), gain sqrt 2, bias 0 */
-static void init_kaiming(eg_graph *g, int weight, int bias, uint64_t seed) {
-    fill_normal(g, weight, seed, sqrt(2 / fan_out(&g->tensors[weight])));
-    if (bias >= 0) fill(g, bias, 0);
-}
-
-/* torch.nn.init.trunc_normal_(std = 0.02, a = -2, b = 2) cuts at 100 deviations, which is no cut */
-static void init_normal(eg_graph *g, int weight, int bias, uint64_t seed, double sd) {
-    fill_normal(g, weight, seed, sd);
-    if (bias >= 0) fill(g, bias, 0);
-}
-
-/* N(0, sd), the bias as PyTorch's own: what torchvision's googlenet.py and inception.py leave of it */
-static void init_weight_normal(eg_graph *g, int weight, int bias, uint64_t seed, double sd) {
-    init_torch(g, weight, bias, seed);
-    fill_normal(g, weight, seed, sd);
-}
-
-static void init_conv(eg_graph *g, const eg_node *node, uint64_t seed) {
-    int weight = node->tensor[0], bias = node->tensor[1];
-    double in = fan_in(&g->tensors[weight]);
-    switch (g->init) {
-    case EG_INIT_TORCH:
-        init_torch(g, weight, bias, seed);
-        break;
-    case EG_INIT_TRUNCATED:
-        init_normal(g, weight, bias, seed, 0.02);
-        break;
-    case EG_INIT_DENSENET: /* kaiming_normal's default mode */
-        init_normal(g, weight, bias, seed, sqrt(2 / in));
-        break;
-    case EG_INIT_SQUEEZENET: /* kaiming_uniform's */
-        if (node->is_head)
-            init_normal(g, weight, bias, seed, 0.01);
-        else
-            fill_uniform(g, weight, seed, sqrt(6 / in));
-        if (bias >= 0) fill(g, bias, 0);
-        break;
-    case EG_INIT_GOOGLENET:
-        init_weight_normal(g, weight, bias, seed, 0.01);
-        break;
-    case EG_INIT_INCEPTION:
-        init_weight_normal(g, weight, bias, seed, 0.1);
-        break;
-    default:
-        init_kaiming(g, weight, bias, seed);
-    }
-}
-
-static void init_linear(eg_graph *g, const eg_node *node, uint64_t seed) {
-    int weight = node->tensor[0], bias = node->tensor[1];
-    switch (g->init) {
-    case EG_INIT_EFFICIENTNET:
-        fill_uniform(g, weight, seed, 1 / sqrt((double)node->C));
-        if (bias >= 0) fill(g, bias, 0);
-        break;
-    case EG_INIT_MNASNET: /* kaiming_uniform(mode = fan_out), gain 1 */
-        fill_uniform(g, weight, seed, sqrt(3.0 / node->C));
-        if (bias >= 0) fill(g, bias, 0);
-        break;
-    case EG_INIT_NORMAL001:
-        init_normal(g, weight, bias, seed, 0.01);
-        break;
-    case EG_INIT_TRUNCATED:
-        init_normal(g, weight, bias, seed, 0.02);
-        break;
-    case EG_INIT_DENSENET:
-        init_torch(g, weight, bias, seed);
-        if (bias >= 0) fill(g, bias, 0);
-        break;
-    case EG_INIT_GOOGLENET:
-        init_weight_normal(g, weight, bias, seed, 0.01);
-        break;
-    case EG_INIT_INCEPTION:
-        init_weight_normal(g, weight, bias, seed, node->aux_weight > 0 ? 0.001 : 0.1);
-        break;
-    default:
-        init_torch(g, weight, bias, seed);
-    }
+static const rule *rule_of(const eg_graph *g, const eg_node *node) {
+    if (g->init == EG_INIT_INCEPTION && node->aux_weight > 0) return &inception_aux_rule;
+    bool linear = node->op == EG_OP_LINEAR || node->is_head;
+    return linear ? &RULES[g->init].linear : &RULES[g->init].conv;
 }
 
 static void init_bn(eg_graph *g, const eg_node *node) {
@@ -138,14 +113,12 @@ static void init_node(eg_graph *g, const eg_node *node, uint64_t seed) {
     switch (node->op) {
     case EG_OP_CONV:
     case EG_OP_DWCONV:
-        init_conv(g, node, seed);
-        break;
-    case EG_OP_SE:
-        init_kaiming(g, node->tensor[0], node->tensor[1], seed);
-        init_kaiming(g, node->tensor[2], node->tensor[3], seed);
-        break;
     case EG_OP_LINEAR:
-        init_linear(g, node, seed);
+        apply(g, rule_of(g, node), node->tensor[0], node->tensor[1], seed);
+        break;
+    case EG_OP_SE: /* convolutions all, in torchvision, of families with that rule */
+        apply(g, &kaiming_rule, node->tensor[0], node->tensor[1], seed);
+        apply(g, &kaiming_rule, node->tensor[2], node->tensor[3], seed);
         break;
     case EG_OP_BN:
         init_bn(g, node);
@@ -186,5 +159,6 @@ void eg_network_init_aux(eg_network *net, uint64_t seed) {
 void eg_network_init_head(eg_network *net, uint64_t seed) {
     eg_graph *g = &net->graph;
     for (int i = 0; i < g->n_nodes; i++)
-        if (g->nodes[i].is_head) init_torch(g, g->nodes[i].tensor[0], g->nodes[i].tensor[1], seed);
+        if (g->nodes[i].is_head)
+            apply(g, &torch_rule, g->nodes[i].tensor[0], g->nodes[i].tensor[1], seed);
 }

@@ -34,42 +34,35 @@ typedef struct {
     int layer;         /* next number behind the prefix */
 } body;
 
-typedef struct {
-    int K, kernel, stride, groups;
-    bool act;
-} conv_spec;
-
-/* "<prefix><layer>.0" convolution, ".1" batch norm, and the activation */
-static int conv_bn(body *b, int x, conv_spec s) {
-    char name[NAME + 32];
-    int pad = b->t->same_tf ? EG_PAD_SAME_TF : s.kernel / 2;
-    snprintf(name, sizeof name, "%s%d.0", b->prefix, b->layer);
-    x = eg_graph_conv(b->g, x, name, s.K, s.kernel, s.stride, pad, s.groups, false);
-    snprintf(name, sizeof name, "%s%d.1", b->prefix, b->layer);
-    x = eg_graph_bn(b->g, x, name, b->t->epsilon, b->t->momentum);
-    b->layer++;
-    return s.act ? eg_graph_act(b->g, x, b->t->act) : x;
+/* Layer number b->layer: "<prefix><layer>.0" convolution, ".1" batch norm; torchvision's Conv2dNormActivation. */
+static int conv_bn(body *b, int x, eg_conv_bn s) {
+    char prefix[NAME + 16];
+    snprintf(prefix, sizeof prefix, "%s%d.", b->prefix, b->layer++);
+    s.epsilon = b->t->epsilon;
+    s.momentum = b->t->momentum;
+    s.same_tf = b->t->same_tf;
+    return eg_graph_conv_bn(b->g, x, prefix, "0", "1", &s);
 }
 
 /* An inverted bottleneck without its shortcut: 1x1 to `wide` channels, depthwise, squeeze-excite, 1x1 to K. */
 static int inverted(body *b, int x, int C, int K, const eg_mbconv_stage *s, int stride) {
     int wide = C * s->expand;
-    if (wide != C) x = conv_bn(b, x, (conv_spec){wide, 1, 1, 1, true});
-    x = conv_bn(b, x, (conv_spec){wide, s->kernel, stride, wide, true});
+    if (wide != C) x = conv_bn(b, x, eg_conv_bn_of(wide, 1, 1, 1, b->t->act));
+    x = conv_bn(b, x, eg_conv_bn_of(wide, s->kernel, stride, wide, b->t->act));
     if (b->t->squeeze_excite) {
         char name[NAME + 32];
         snprintf(name, sizeof name, "%s%d", b->prefix, b->layer++);
         int squeeze = C / 4 > 1 ? C / 4 : 1; /* of the block's input */
         x = eg_graph_se(b->g, x, name, squeeze, b->t->act, EG_ACT_SIGMOID);
     }
-    return conv_bn(b, x, (conv_spec){K, 1, 1, 1, false});
+    return conv_bn(b, x, eg_conv_bn_of(K, 1, 1, 1, EG_ACT_NONE));
 }
 
 /* EfficientNet V2: a dense convolution does the work of the first two; without expansion it is all there is. */
 static int fused(body *b, int x, int C, int K, const eg_mbconv_stage *s, int stride) {
-    if (s->expand == 1) return conv_bn(b, x, (conv_spec){K, s->kernel, stride, 1, true});
-    x = conv_bn(b, x, (conv_spec){C * s->expand, s->kernel, stride, 1, true});
-    return conv_bn(b, x, (conv_spec){K, 1, 1, 1, false});
+    if (s->expand == 1) return conv_bn(b, x, eg_conv_bn_of(K, s->kernel, stride, 1, b->t->act));
+    x = conv_bn(b, x, eg_conv_bn_of(C * s->expand, s->kernel, stride, 1, b->t->act));
+    return conv_bn(b, x, eg_conv_bn_of(K, 1, 1, 1, EG_ACT_NONE));
 }
 
 static int block(body *b, int x, int C, int K, const eg_mbconv_stage *s, int stride, float drop) {
@@ -87,7 +80,7 @@ eg_status eg_mbconv_build(eg_graph *g, const eg_arch *arch, int n_classes, int s
     for (int s = 0; s < n_stages; s++) n_blocks += eg_mbconv_blocks(t, s);
     int C = t->fixed_ends ? stages[0].C : eg_channels_of_8(stages[0].C * t->width);
     int x = eg_graph_input(g, side, side, 3);
-    x = conv_bn(&b, x, (conv_spec){C, 3, 2, 1, true});
+    x = conv_bn(&b, x, eg_conv_bn_of(C, 3, 2, 1, t->act));
     for (int s = 0; s < n_stages; s++) {
         int K = eg_channels_of_8(stages[s].K * t->width);
         for (int i = 0; i < eg_mbconv_blocks(t, s); i++, index++) {
@@ -100,7 +93,7 @@ eg_status eg_mbconv_build(eg_graph *g, const eg_arch *arch, int n_classes, int s
     }
     snprintf(b.prefix, sizeof b.prefix, "features.");
     b.layer = n_stages + 1;
-    x = conv_bn(&b, x, (conv_spec){t->last ? t->last : 4 * C, 1, 1, 1, true});
+    x = conv_bn(&b, x, eg_conv_bn_of(t->last ? t->last : 4 * C, 1, 1, 1, t->act));
     x = eg_graph_dropout(g, eg_graph_mean_pool(g, x), t->dropout);
     eg_graph_linear(g, x, "classifier.1", n_classes, true);
     return g->status;

@@ -28,6 +28,7 @@ static int by_size(const void *a, const void *b, void *context) {
     return i - j;
 }
 
+/* do their lives meet? Both ends count: what is read at a time must outlast what is written then */
 static bool together(const eg_mem_buffer *a, const eg_mem_buffer *b) {
     return a->first <= b->last && b->first <= a->last;
 }
@@ -35,6 +36,7 @@ static bool together(const eg_mem_buffer *a, const eg_mem_buffer *b) {
 /* `placed` holds the numbers already placed, sorted by offset; returns where in that order the new one stands */
 static int place(eg_mem_buffer *all, const int *placed, int n, eg_mem_buffer *b) {
     size_t at = 0;
+    /* the lowest gap among those whose lives meet this one's; `at` is where everything passed so far has ended */
     for (int i = 0; i < n; i++) {
         const eg_mem_buffer *other = &all[placed[i]];
         if (!together(other, b)) continue;

@@ -167,6 +167,33 @@ eg_status eg_plan_backward(eg_loss_result *out, eg_plan *plan, const int32_t *la
 /* Plain softmax cross-entropy of logits, without a plan: prob (n, K) may be NULL. */
 void eg_softmax(double *prob, const float *logits, size_t n, int n_classes);
 
+/* ---- what each step of a plan costs (profile.c) ---- */
+
+typedef struct {
+    double seconds;
+    double
+        flops; /* 2 a multiply-add of convolutions, dense layers, squeeze-excite, attention; else 0 */
+    double bytes; /* the least traffic: each value, gradient and weight read or written, once */
+} eg_pass_cost;
+typedef struct {
+    const char *name; /* of the graph's module, "layer1.0.conv1"; lives as long as the network */
+    char op[48];      /* "conv", "conv+bn+relu": with what is fused into it */
+    int input[3], output[3];        /* H, W, C */
+    int kernel, stride;             /* 0: it has no window */
+    eg_pass_cost forward, backward; /* backward: zeros where there is none */
+} eg_step_cost;
+size_t eg_plan_step_count(const eg_plan *plan);
+/* Run all N samples forward and, TRAIN, backward (labels (N); PREDICT: NULL) as the two calls above do, with a clock
+ * around each step. rows (eg_plan_step_count), in the order of the forward pass; untouched on failure. */
+eg_status eg_plan_profile(eg_step_cost *rows, eg_plan *plan, const int32_t *labels, uint64_t step,
+                          eg_error *err);
+typedef struct {
+    double flops,
+        bytes; /* a second, all threads together: float32 multiply-adds; memory, a = b + c */
+} eg_peak;
+/* Measure this machine's limits with the kernels in use; takes some 0.3 s and 192 MiB. */
+eg_status eg_net_peak(eg_peak *out, eg_error *err);
+
 /* ---- optimisers and schedules (optimizer.c, schedule.c) ---- */
 
 typedef enum { EG_OPT_SGD, EG_OPT_ADAMW } eg_opt_kind;

@@ -127,26 +127,28 @@ int eg_network_features(const eg_network *net) {
     return net->n_features;
 }
 
-/* Convolutions, linear layers and the two layers of squeeze-excite; what torchvision's "GFLOPS" count. Auxiliary heads
- * are no part of prediction. */
+/* Convolutions, linear layers and the two layers of squeeze-excite; what torchvision's "GFLOPS" count. */
+double eg_node_multiply_adds(const eg_net_tensor *tensors, const eg_node *node) {
+    double pixels = (double)node->H * node->W;
+    if (node->op == EG_OP_SE) return 2.0 * node->squeeze * node->C;
+    if (node->op == EG_OP_ATTENTION) {
+        /* q k^T and its product with v: every token with all of its window */
+        double seen = node->window ? (double)node->window * node->window : pixels;
+        return 2 * pixels * seen * node->C;
+    }
+    bool dense = node->op == EG_OP_CONV || node->op == EG_OP_DWCONV || node->op == EG_OP_LINEAR;
+    /* each weight once a pixel */
+    return dense ? pixels * (double)tensors[node->tensor[0]].count : 0;
+}
+
+/* Auxiliary heads are no part of prediction. */
 double eg_network_multiply_adds(const eg_network *net) {
     const eg_graph *g = &net->graph;
     double total = 0;
     for (int i = 0; i < g->n_nodes; i++) {
         const eg_node *node = &g->nodes[i];
-        double pixels = (double)node->H * node->W;
-        if (node->op == EG_OP_SE) {
-            total += 2.0 * node->squeeze * node->C;
-        } else if (node->op == EG_OP_ATTENTION) {
-            /* q k^T and its product with v: every token with all of its window */
-            double seen = node->window ? (double)node->window * node->window : pixels;
-            total += 2 * pixels * seen * node->C;
-        } else if ((node->op == EG_OP_CONV || node->op == EG_OP_DWCONV ||
-                    node->op == EG_OP_LINEAR) &&
-                   !g->tensors[node->tensor[0]].is_aux) {
-            total +=
-                pixels * (double)g->tensors[node->tensor[0]].count; /* each weight once a pixel */
-        }
+        bool aux = node->tensor[0] >= 0 && g->tensors[node->tensor[0]].is_aux;
+        if (!aux) total += eg_node_multiply_adds(g->tensors, node);
     }
     return total;
 }

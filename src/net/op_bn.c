@@ -6,9 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-enum {
-    CHUNKS = 16
-}; /* partial sums a sample is too coarse, a row too fine; fixed, so that threads change no bits */
+/* partial sums: a sample is too coarse, a row too fine; fixed, so that threads change no bits */
+enum { CHUNKS = 16 };
 
 /* saved: mean, invstd, scale, shift (C) each, then one drop-path factor a sample */
 typedef struct {
@@ -62,7 +61,7 @@ typedef struct {
     const float *pivot;  /* of the statistics */
     eg_bn_apply apply;
     eg_bn_reduce reduce;
-    const float *a, *b, *c; /* of dx */
+    const float *dx[4]; /* coefficients of dx and the mean */
 } bn_job;
 
 static bn_job make_job(const eg_plan *plan, const eg_step *s) {
@@ -218,15 +217,16 @@ static void dx_span(const bn_job *j, size_t begin, size_t end, float factor, int
     (void)i;
     size_t at = begin * (size_t)j->node->C;
     j->kernels->bn_dx(eg_value_to(j->y, at, j->type), eg_value_at(j->dy, at, j->type),
-                      eg_value_at(j->x, at, j->type), end - begin, j->node->C, j->a, j->b, j->c,
-                      factor);
+                      eg_value_at(j->x, at, j->type), end - begin, j->node->C, j->dx, factor);
 }
 
 static void dx_chunk(void *context, int i) {
     over_rows(context, i, dx_span);
 }
 
-/* dx = gamma invstd (g - mean(g) - xhat mean(g xhat)), written as a g + b x + c */
+/* dx = gamma invstd (g - mean(g) - xhat mean(g xhat)), written as a g + b (x - mean) + c. Centred, because
+ * the sum of dx over rows is zero: a constant that had taken b mean in would leave its rounding in it, the same in every
+ * row, and the bias of the layer below sums it up. */
 static void coefficients(const eg_plan *plan, const eg_step *s, const double *sums, float *a,
                          float *b, float *c0) {
     const eg_node *node = s->node;
@@ -241,7 +241,7 @@ static void coefficients(const eg_plan *plan, const eg_step *s, const double *su
         double inv = (double)v.invstd[c], scale = (double)v.scale[c];
         double slope = -scale * inv * inv * sums[node->C + c] / rows;
         b[c] = (float)slope;
-        c0[c] = (float)(-scale * sums[c] / rows - slope * (double)v.mean[c]);
+        c0[c] = (float)(-scale * sums[c] / rows);
     }
 }
 
@@ -275,9 +275,10 @@ static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
     size_t C = eg_align64((size_t)s->node->C * sizeof(float)) / sizeof(float);
     float *a = (float *)(void *)(j.partial + CHUNKS * j.partial_size), *b = a + C, *c0 = b + C;
     coefficients(plan, s, sums, a, b, c0);
-    j.a = a;
-    j.b = b;
-    j.c = c0;
+    j.dx[0] = a;
+    j.dx[1] = b;
+    j.dx[2] = c0;
+    j.dx[3] = v.mean;
     j.y = eg_plan_at(plan, s->dx[0]);
     eg_pool_run(dx_chunk, &j, chunk_count(&j));
     return EG_OK;

@@ -3,6 +3,8 @@
 #include "net/exec.h"
 #include <string.h>
 
+/* One kind of job for all three: rows of `in` to rows of `out`, with distances of their own. Chunks are spans of rows, each
+ * row has one writer, and nothing is summed: threads change no bits. */
 typedef struct {
     float *out;
     const float *in;
@@ -20,6 +22,7 @@ static void copy_span(void *context, size_t begin, size_t end) {
 
 /* ---- concat: each input is copied to its columns of the output rows, each gradient out of them ---- */
 
+/* an input after the other, so that a thread reads and writes runs that lie together */
 static eg_status concat_forward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
     size_t C = (size_t)s->node->C;

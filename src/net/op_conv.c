@@ -34,6 +34,7 @@ static void *scratch_of(const eg_conv *c, uint8_t *work) {
     return work + eg_align64(eg_conv_packed_bytes(c));
 }
 
+/* weight and bias of a layer are trained together or not at all (eg_network_set_trainable) */
 static bool trains(const eg_plan *plan, const eg_node *node) {
     return eg_step_tensor(plan, node, 0)->trainable;
 }
@@ -50,7 +51,9 @@ static eg_status prepare(eg_plan *plan, eg_step *s, eg_error *err) {
         EG_TRY(eg_conv_new(&c->weights, &shape, EG_CONV_BACKWARD_WEIGHTS, &e, err));
         s->keep_x = true;
     }
+    /* set by the plan before this: steps come in order, so what is trained below is known */
     if (s->needs_dx[0]) EG_TRY(eg_conv_new(&c->data, &shape, EG_CONV_BACKWARD_DATA, NULL, err));
+    /* one pass after the other, so they share the space */
     size_t a = work_bytes(c->weights), b = work_bytes(c->data);
     s->backward_bytes = a > b ? a : b;
     return EG_OK;

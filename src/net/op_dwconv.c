@@ -46,12 +46,15 @@ static eg_status prepare(eg_plan *plan, eg_step *s, eg_error *err) {
     size_t w = eg_align64(j.w_size * sizeof(float));
     s->forward_bytes = w;
     s->keep_x = eg_step_tensor(plan, s->node, 0)->trainable;
-    s->backward_bytes = w * (1 + (size_t)plan->options.batch);
+    s->backward_bytes =
+        w * (1 + (size_t)plan->options.batch); /* packed weights; a gradient a sample */
     size_t bias = eg_channel_sums_bytes((size_t)s->node->C);
+    /* the bias gradient is done and stored before the space is used for the others */
     if (eg_step_tensor(plan, s->node, 1) && s->backward_bytes < bias) s->backward_bytes = bias;
     return EG_OK;
 }
 
+/* ROWS output rows of one sample */
 static void forward_task(void *context, int i) {
     const dw_job *j = context;
     size_t n = (size_t)(i / j->per_sample);
@@ -84,6 +87,7 @@ static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
+/* ROWS rows of the input gradient: gathered, not scattered, so that tasks do not meet */
 static void data_task(void *context, int i) {
     const dw_job *j = context;
     size_t n = (size_t)(i / j->per_sample);
@@ -110,6 +114,7 @@ static void bias_rows(void *context, float *sums, size_t begin, size_t end) {
                                       (int)C);
 }
 
+/* a whole sample: its gradient is a few kilobytes, and as many copies as threads would tie the bits to their number */
 static void weights_task(void *context, int n) {
     const dw_job *j = context;
     float *sums = j->out;

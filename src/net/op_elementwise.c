@@ -39,6 +39,7 @@ static eg_status act_forward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
+/* dy becomes dx; the derivative is taken at the input, which tells for every kind of activation */
 static void act_backward_span(void *context, size_t begin, size_t end) {
     const span_job *j = context;
     eg_kernels_for(j->type)->act_backward(eg_value_to(j->y, begin, j->type),
@@ -92,8 +93,9 @@ static eg_status add_backward(eg_plan *plan, eg_step *s, eg_error *err) {
 const eg_op eg_op_add = {
     .name = "add", .prepare = add_prepare, .forward = add_forward, .backward = add_backward};
 
-/* ---- stochastic depth ("row" mode) ---- */
+/* ---- stochastic depth (Huang et al. 2016), torchvision's "row" mode: a whole sample is dropped or scaled ---- */
 
+/* `purpose` keeps the two ops apart, should they ever share a step's number */
 static eg_random stream_of(const eg_plan *plan, const eg_step *s, uint32_t purpose) {
     return eg_random_make(plan->options.seed, (uint32_t)plan->step_key, (uint32_t)s->index,
                           purpose);
@@ -137,7 +139,7 @@ static void scale_samples(const eg_plan *plan, const eg_step *s, float *y, const
 static eg_status drop_path_forward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
     float *factor = eg_plan_at(plan, s->saved);
-    if (plan->options.mode == EG_PLAN_TRAIN && plan->options.stochastic)
+    if (plan->options.stochastic) /* training: prediction has no such step (plan.c) */
         eg_drop_path_factors(factor, plan, s, plan->options.batch);
     else
         for (int n = 0; n < plan->options.batch; n++) factor[n] = 1;
@@ -161,7 +163,7 @@ const eg_op eg_op_drop_path = {.name = "drop_path",
 
 /* --dropout replaces every dropout layer's own rate */
 static double rate_of(const eg_plan *plan, const eg_step *s) {
-    if (plan->options.mode != EG_PLAN_TRAIN || !plan->options.stochastic) return 0;
+    if (!plan->options.stochastic) return 0;
     return plan->options.dropout >= 0 ? plan->options.dropout : (double)s->node->rate;
 }
 
@@ -178,10 +180,11 @@ static eg_status dropout_forward(eg_plan *plan, eg_step *s, eg_error *err) {
     size_t n = eg_step_count(plan, s->node);
     float *y = eg_step_y(plan, s), *factor = eg_plan_at(plan, s->saved);
     const float *x = eg_step_x(plan, s, 0);
-    if (rate <= 0) {
+    if (rate <= 0) { /* stochastic off, or --dropout 0 */
         memcpy(y, x, n * sizeof *y);
         return EG_OK;
     }
+    /* one stream in order of elements: on one thread, for dropout stands where values are few, in front of a head */
     eg_random r = stream_of(plan, s, 2);
     float keep = rate < 1 ? (float)(1.0 / (1.0 - rate)) : 0;
     for (size_t i = 0; i < n; i++) {

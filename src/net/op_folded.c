@@ -16,6 +16,7 @@ static float *bias_of(const eg_plan *plan, const eg_step *s) {
     return (float *)(void *)((uint8_t *)eg_plan_at(plan, s->constant) + f->packed_bytes);
 }
 
+/* the batch norm of the step; NULL: a convolution alone, or with an activation behind it */
 static const eg_node *norm_of(const eg_step *s) {
     return s->node->op == EG_OP_BN ? s->node : NULL;
 }
@@ -45,7 +46,6 @@ static eg_status prepare(eg_plan *plan, eg_step *s, eg_error *err) {
     /* a block of one convolution adds its own input: that cannot be written while it is read */
     s->y_in_residual = residual && f->conv && s->input[0] != s->input[1];
     s->constant_bytes = f->packed_bytes + eg_align64((size_t)s->node->C * sizeof(float));
-    /* forward: the primitive's scratch; refresh: a folded copy in PyTorch's order before packing */
     s->forward_bytes = f->scratch_bytes;
     return EG_OK;
 }
@@ -54,6 +54,7 @@ static void fold(float *w, float *b, const eg_plan *plan, const eg_step *s) {
     const eg_net_tensor *weight = eg_step_tensor(plan, s->conv, 0),
                         *bias = eg_step_tensor(plan, s->conv, 1);
     const eg_node *norm = norm_of(s);
+    /* in double, since the folded weights serve for every image from now on */
     int K = s->conv->C;
     size_t each = weight->count / (size_t)K;
     for (int k = 0; k < K; k++) {
@@ -73,6 +74,7 @@ static void fold(float *w, float *b, const eg_plan *plan, const eg_step *s) {
 static eg_status refresh(eg_plan *plan, eg_step *s, eg_error *err) {
     const folded_state *f = s->state;
     const eg_net_tensor *weight = eg_step_tensor(plan, s->conv, 0);
+    /* once a change of weights, not a step: this may come from the heap */
     float *w = eg_malloc(weight->count * sizeof *w);
     if (!w) return eg_fail(err, EG_ERR_NO_MEMORY, "folding '%s': out of memory", s->conv->name);
     fold(w, bias_of(plan, s), plan, s);

@@ -10,7 +10,7 @@ typedef struct {
     float epsilon;
 } norm_job;
 
-/* ---- layer norm ---- */
+/* ---- layer norm: statistics are saved, (mean, 1 / std) a pixel, because to find them again takes two passes ---- */
 
 static eg_status norm_prepare(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
@@ -23,6 +23,7 @@ static eg_status norm_prepare(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
+/* for both ops: layer scale has no bias and saves nothing */
 static norm_job make_job(const eg_plan *plan, const eg_step *s) {
     const eg_net_tensor *weight = eg_step_tensor(plan, s->node, 0),
                         *bias = eg_step_tensor(plan, s->node, 1);
@@ -34,6 +35,7 @@ static norm_job make_job(const eg_plan *plan, const eg_step *s) {
                       .epsilon = s->node->epsilon};
 }
 
+/* rows [begin, end) of pixels; a row is C floats */
 static void norm_span(void *context, size_t begin, size_t end) {
     const norm_job *j = context;
     eg_kernels_get()->ln_forward(j->y + begin * j->C, j->stats ? j->stats + 2 * begin : NULL,
@@ -49,6 +51,7 @@ static eg_status norm_forward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
+/* `sums` (2, C): of dweight, then of dbias; dx in dy's place, row by row */
 static void norm_backward_rows(void *context, float *sums, size_t begin, size_t end) {
     const norm_job *j = context;
     eg_kernels_get()->ln_backward(j->y ? j->y + begin * j->C : NULL, sums, j->dy + begin * j->C,
@@ -63,6 +66,7 @@ static eg_status norm_backward(eg_plan *plan, eg_step *s, eg_error *err) {
     j.y = eg_plan_at(plan, s->dx[0]); /* dy's own buffer, or NULL */
     const double *sums = eg_channel_sums_run(norm_backward_rows, &j, eg_step_rows(plan, s->node),
                                              2 * j.C, eg_plan_at(plan, s->backward_work));
+    /* written whether trained or not: the sums came with dx, and the optimiser takes what is trainable */
     eg_channel_sums_store(eg_step_tensor(plan, s->node, 0)->grad, sums, j.C);
     eg_channel_sums_store(eg_step_tensor(plan, s->node, 1)->grad, sums + j.C, j.C);
     return EG_OK;
@@ -73,11 +77,12 @@ const eg_op eg_op_layer_norm = {.name = "layer_norm",
                                 .forward = norm_forward,
                                 .backward = norm_backward};
 
-/* ---- layer scale ---- */
+/* ---- layer scale: y = x * factor of the channel; dfactor = sum of dy x over all pixels ---- */
 
 static eg_status scale_prepare(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)plan;
     (void)err;
+    /* the factor's sum needs x again; it is not worth a batch-sized copy of anything else */
     if (s->has_backward) s->backward_bytes = eg_channel_sums_bytes((size_t)s->node->C);
     s->keep_x = true;
     s->dx_in_place[0] = true;

@@ -32,6 +32,7 @@ static eg_status prepare(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
+/* rows: pixels of a sample; u, y, dy (N, rows, C); factor, shift, sum (N, C) */
 typedef struct {
     size_t rows, C;
     eg_type type; /* of u, y and dy */
@@ -111,7 +112,7 @@ static void input_gradient_sample(void *context, int n) {
 /* gradients of one dense layer: weights and bias, then the input; all (N, .) */
 static eg_status dense_backward(float *din, const float *dout, const float *in, eg_net_tensor *w,
                                 eg_net_tensor *b, int N, int D, int K, eg_error *err) {
-    if (w->trainable) {
+    if (w->trainable) { /* else no weight of this layer is: the input's gradient alone */
         EG_TRY(eg_gemm(w->grad, dout, in, K, D, N, true, false, false, err));
         eg_kernels_get()->sum_rows(b->grad, dout, (size_t)N, K);
     }

@@ -4,7 +4,7 @@
 #include "net/exec.h"
 #include <string.h>
 
-/* ---- avg pool ---- */
+/* ---- avg pool: (H,W,C) -> (P,Q,C); count_include_pad as torch's default, so the divisor is always R^2 ---- */
 
 static size_t weight_count(const eg_node *node) {
     return (size_t)node->kernel * (size_t)node->kernel * (size_t)node->C;
@@ -13,6 +13,7 @@ static size_t weight_count(const eg_node *node) {
 static eg_status avg_prepare(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)plan;
     (void)err;
+    /* nothing is kept for the backward pass: the gradient is the same whatever x was */
     s->forward_bytes = s->backward_bytes = weight_count(s->node) * sizeof(float);
     return EG_OK;
 }
@@ -45,7 +46,7 @@ static eg_status avg_backward(eg_plan *plan, eg_step *s, eg_error *err) {
 const eg_op eg_op_avg_pool = {
     .name = "avg_pool", .prepare = avg_prepare, .forward = avg_forward, .backward = avg_backward};
 
-/* ---- adaptive pool ---- */
+/* ---- adaptive pool: (H,W,C) -> (side,side,C), side above H too: cells then repeat pixels ---- */
 
 typedef struct {
     const eg_node *node, *from;

@@ -5,7 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-enum { SPANS = 32 }; /* pieces a parallel span is cut into, whatever the number of threads */
+/* Pieces a parallel span is cut into, whatever the number of threads: sums over pieces keep their bits. Several a thread,
+ * so that the last one to finish is not waited for long. */
+enum { SPANS = 32 };
 
 typedef struct {
     eg_span_fn fn;
@@ -36,7 +38,7 @@ typedef struct {
     bool predict;
     bool *needed;
     int *n_users, *user; /* of each node, by needed nodes; user: the last of them */
-    int *step;           /* the step that makes the node's value */
+    int *step;           /* the step that makes the node's value; readers take it from there */
 } selection;
 
 /* Prediction needs the logits (the last node) and the features, training the logits and the auxiliary heads. */
@@ -58,6 +60,7 @@ static int feature_node(const eg_graph *g) {
     return found;
 }
 
+/* Backwards, so that a node's readers are known to be needed before the node is asked. */
 static void select_nodes(selection *sel, bool features_only) {
     const eg_graph *g = sel->g;
     int features = feature_node(g);
@@ -85,9 +88,16 @@ static bool folds(const selection *sel, int i) {
     return is_conv(&sel->g->nodes[conv]) && sel->n_users[conv] == 1;
 }
 
+/* a convolution that is part of its reader's step */
 static bool is_absorbed(const selection *sel, int i) {
     return is_conv(&sel->g->nodes[i]) && sel->n_users[i] == 1 && folds(sel, sel->user[i]) &&
            sel->g->nodes[sel->user[i]].input[0] == i;
+}
+
+/* Dropout and stochastic depth hand their input on in prediction: no step, and no copy of a whole value. */
+static bool passes_through(const selection *sel, int i) {
+    eg_op_kind op = sel->g->nodes[i].op;
+    return sel->predict && (op == EG_OP_DROPOUT || op == EG_OP_DROP_PATH);
 }
 
 static void add_step(eg_plan *plan, selection *sel, int i) {
@@ -107,7 +117,21 @@ static void add_step(eg_plan *plan, selection *sel, int i) {
         s->conv = node;
         s->op = &eg_op_folded;
     }
-    if (node->aux_weight > 0 && plan->n_aux < EG_MAX_AUX) plan->aux_step[plan->n_aux++] = s->index;
+    /* the builder lets no more than EG_MAX_AUX in */
+    if (node->aux_weight > 0) plan->aux_step[plan->n_aux++] = s->index;
+}
+
+static void add_steps(eg_plan *plan, selection *sel) {
+    const eg_graph *g = sel->g;
+    for (int i = 0; i < g->n_nodes; i++) {
+        if (!sel->needed[i] || is_absorbed(sel, i)) continue;
+        if (passes_through(sel, i))
+            sel->step[i] = sel->step[g->nodes[i].input[0]];
+        else
+            add_step(plan, sel, i);
+    }
+    plan->logit_step = plan->options.features_only ? -1 : sel->step[g->n_nodes - 1];
+    plan->feature_step = sel->step[feature_node(g)];
 }
 
 static eg_status make_steps(eg_plan *plan, eg_error *err) {
@@ -122,10 +146,7 @@ static eg_status make_steps(eg_plan *plan, eg_error *err) {
         sel.user = sel.n_users + n;
         sel.step = sel.user + n;
         select_nodes(&sel, plan->options.features_only);
-        for (int i = 0; i < g->n_nodes; i++)
-            if (sel.needed[i] && !is_absorbed(&sel, i)) add_step(plan, &sel, i);
-        plan->logit_step = plan->options.features_only ? -1 : plan->n_steps - 1;
-        plan->feature_step = sel.step[feature_node(g)];
+        add_steps(plan, &sel);
     } else {
         status = eg_fail(err, EG_ERR_NO_MEMORY, "plan: out of memory");
     }
@@ -136,6 +157,8 @@ static eg_status make_steps(eg_plan *plan, eg_error *err) {
 
 /* ---- lives ---- */
 
+/* Does the backward pass reach this step: for a tensor of its own, or on the way to one further up? Steps come in
+ * topological order, so has_backward of the inputs is settled. */
 static bool wants_gradient(const eg_plan *plan, const eg_step *s) {
     for (int k = 0; k < EG_NODE_MAX_TENSORS; k++) {
         const eg_net_tensor *t = eg_step_tensor(plan, s->node, k);
@@ -158,6 +181,8 @@ static bool is_output(const eg_plan *plan, int i) {
     return out;
 }
 
+/* Time of the last use of step i's value: by its readers forward, by those whose backward pass reads it again (input 0
+ * only: no op keeps another), and by its own. */
 static int last_use(const eg_plan *plan, int i) {
     const eg_step *s = &plan->steps[i];
     int last = is_output(plan, i) ? plan->n_steps : i;
@@ -175,7 +200,8 @@ static int last_use(const eg_plan *plan, int i) {
     return last;
 }
 
-/* forward adds into the residual's bytes when this step is the residual's last reader */
+/* Forward adds into the residual's bytes when this step is the residual's last reader, and of whatever shared those bytes
+ * before: the buffer's life says so. Never the caller's input, which may be read after the forward pass. */
 static bool share_residual(const eg_plan *plan, const eg_step *s) {
     if (!s->y_in_residual || s->n_inputs < 2) return false;
     const eg_step *residual = &plan->steps[s->input[1]];
@@ -183,7 +209,8 @@ static bool share_residual(const eg_plan *plan, const eg_step *s) {
            plan->memory.buffers[residual->y].last == s->index;
 }
 
-/* The caller fills the input, float, before time 0 and may read it after: it never shares. */
+/* Values, what is saved for the backward pass, constants and work spaces. What a step saves or works in is alive during
+ * that one step where nothing comes back for it. The caller fills the input, float, before time 0 and may read it after: it never shares. */
 static void plan_forward_buffers(eg_plan *plan) {
     eg_memplan *m = &plan->memory;
     plan->input =
@@ -217,6 +244,9 @@ static void plan_loss(eg_plan *plan, int top) {
                        plan->n_steps, backward_time(plan, top));
 }
 
+/* Backwards from the losses: each step gives each input that wants one a gradient, in the bytes of its own (dx_in_place,
+ * whose life then lasts until the input's backward pass) or in new ones. A value with several readers collects as many;
+ * backward() sums them. */
 static eg_status plan_gradients(eg_plan *plan, eg_error *err) {
     eg_memplan *m = &plan->memory;
     plan_loss(plan, plan->logit_step);
@@ -290,6 +320,7 @@ bool eg_plan_is_bf16(const eg_plan *plan) {
     return plan->type == EG_TYPE_BF16;
 }
 
+/* `host`: the plan whose tail this one is; its arena serves where it is large enough, and then stays the host's. */
 static eg_status build(eg_plan *plan, const eg_plan *host, eg_error *err) {
     bool train = plan->options.mode == EG_PLAN_TRAIN;
     if (train) EG_TRY(allocate_grads(plan->net, err));
@@ -363,10 +394,21 @@ float *eg_plan_input(eg_plan *plan) {
 
 /* ---- running ---- */
 
+typedef eg_status (*step_fn)(eg_plan *plan, eg_step *s, eg_error *err);
+
+/* A pass (0 forward, 1 backward) of one step, with its time where somebody measures (profile.c). */
+static eg_status timed(step_fn fn, eg_plan *plan, eg_step *s, int pass, eg_error *err) {
+    if (!plan->seconds) return fn(plan, s, err);
+    double start = eg_time_now();
+    eg_status status = fn(plan, s, err);
+    plan->seconds[2 * s->index + pass] = eg_time_now() - start;
+    return status;
+}
+
 static eg_status forward(eg_plan *plan, uint64_t step, eg_error *err) {
     plan->step_key = step;
     for (int i = 0; i < plan->n_steps; i++)
-        EG_TRY(plan->steps[i].op->forward(plan, &plan->steps[i], err));
+        EG_TRY(timed(plan->steps[i].op->forward, plan, &plan->steps[i], 0, err));
     return EG_OK;
 }
 
@@ -385,6 +427,7 @@ void eg_plan_refresh(eg_plan *plan) {
 /* a last batch of n < N samples gets its own steps (batch statistics must not see padding) on the same bytes */
 static eg_status tail_for(eg_plan *plan, int n, eg_error *err) {
     if (plan->tail && plan->tail->options.batch == n) return EG_OK;
+    plan->active = plan; /* not the tail that goes now, should the new one fail */
     eg_plan_free(plan->tail);
     plan->tail = NULL;
     eg_plan_options o = plan->options;
@@ -398,6 +441,7 @@ eg_status eg_plan_forward(eg_plan *plan, int n, uint64_t step, eg_error *err) {
         return eg_fail(err, EG_ERR_INTERNAL, "plan: %d samples in a batch of %d", n, N);
     if (plan->options.mode == EG_PLAN_PREDICT) {
         if (!plan->fresh) EG_TRY(refresh(plan, err));
+        /* samples do not mix in prediction: zeros fill the batch, which spares a second plan */
         size_t sample = eg_step_count(plan, plan->steps[plan->input_step].node) / (size_t)N;
         memset(eg_plan_input(plan) + (size_t)n * sample, 0,
                (size_t)(N - n) * sample * sizeof(float));
@@ -407,6 +451,7 @@ eg_status eg_plan_forward(eg_plan *plan, int n, uint64_t step, eg_error *err) {
     } else {
         EG_TRY(tail_for(plan, n, err));
         plan->active = plan->tail;
+        /* one arena, two plans: the input may lie elsewhere, and overlap */
         float *from = eg_plan_input(plan), *to = eg_plan_input(plan->tail);
         if (from != to)
             memmove(to, from,
@@ -438,15 +483,20 @@ static void sum_span(void *context, size_t begin, size_t end) {
     eg_kernels_for(j->type)->add(to, to, eg_value_at(j->from, begin, j->type), end - begin);
 }
 
+/* The gradients of a value's readers are summed into the first; batch norm takes two as they are (takes_two), because it
+ * can add them in a pass that it makes anyway. */
+static eg_status backward_step(eg_plan *plan, eg_step *s, eg_error *err) {
+    for (int k = s->n_dy - 1; k >= (s->takes_two ? 2 : 1); k--) {
+        sum_job j = {eg_plan_at(plan, s->dy[k - 1]), eg_plan_at(plan, s->dy[k]), s->type};
+        eg_span_run(sum_span, &j, eg_step_count(plan, s->node), 1024);
+    }
+    return s->op->backward(plan, s, err);
+}
+
 static eg_status backward(eg_plan *plan, eg_error *err) {
     for (int i = plan->n_steps - 1; i >= 0; i--) {
         eg_step *s = &plan->steps[i];
-        if (!s->has_backward || s->n_dy == 0) continue;
-        for (int k = s->n_dy - 1; k >= (s->takes_two ? 2 : 1); k--) {
-            sum_job j = {eg_plan_at(plan, s->dy[k - 1]), eg_plan_at(plan, s->dy[k]), s->type};
-            eg_span_run(sum_span, &j, eg_step_count(plan, s->node), 1024);
-        }
-        EG_TRY(s->op->backward(plan, s, err));
+        if (s->has_backward && s->n_dy > 0) EG_TRY(timed(backward_step, plan, s, 1, err));
     }
     return EG_OK;
 }
@@ -461,9 +511,10 @@ eg_status eg_plan_backward(eg_loss_result *out, eg_plan *plan, const int32_t *la
     eg_loss_softmax(out, eg_plan_at(p, top->dy[0]), eg_step_y(p, top), labels, n, top->node->C, o);
     for (int k = 0; k < p->n_aux; k++) {
         eg_step *aux = &p->steps[p->aux_step[k]];
-        float *d = eg_plan_at(p, aux->dy[0]), weight = aux->node->aux_weight;
+        float weight = aux->node->aux_weight;
         eg_loss_result part;
-        if (!aux->has_backward) continue;
+        if (!aux->has_backward) continue; /* dy[0] is not set then */
+        float *d = eg_plan_at(p, aux->dy[0]);
         eg_loss_softmax(&part, d, eg_step_y(p, aux), labels, n, aux->node->C, o);
         for (size_t i = 0; i < n * (size_t)aux->node->C; i++) d[i] *= weight;
         out->objective += (double)weight * part.objective;

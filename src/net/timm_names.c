@@ -39,6 +39,7 @@ static const rule EFFICIENTNET[] = {{"features.0.0.", "conv_stem."},
                                     {"features.#.#.block.3.1.", "blocks.-.#.bn3."},
                                     {NULL, NULL}};
 
+/* blocks are numbered through in torchvision, by stage in timm: '@' */
 static const rule MOBILENET_V2[] = {{"features.0.0.", "conv_stem."},
                                     {"features.0.1.", "bn1."},
                                     {"features.18.0.", "conv_head."},
@@ -56,6 +57,7 @@ static const rule MOBILENET_V2[] = {{"features.0.0.", "conv_stem."},
                                     {"features.#.conv.3.", "blocks.@.bn3."},
                                     {NULL, NULL}};
 
+/* one nn.Sequential: layers 0 to 7 are the stem and a block without expansion, 8 to 13 the stacks, 14 and 15 the end */
 static const rule MNASNET[] = {{"layers.0.", "conv_stem."},
                                {"layers.1.", "bn1."},
                                {"layers.3.", "blocks.0.0.conv_dw."},
@@ -82,6 +84,7 @@ static const rule MNASNET[] = {{"layers.0.", "conv_stem."},
 #undef STACK
                                {NULL, NULL}};
 
+/* "block<s>-<i>" repeats the stage ('!') and counts from 0, theirs from 1; squeeze-excite has the same names inside */
 static const rule REGNET[] = {{"stem.0.", "stem.conv."},
                               {"stem.1.", "stem.bn."},
                               {"fc.", "head.fc."},
@@ -117,6 +120,7 @@ static const rule CONVNEXT[] = {{"features.0.0.", "stem.0."},
                                 {"classifier.2.", "head.fc."},
                                 {NULL, NULL}};
 
+/* timm's attn.qkv is a Linear's weight and bias: our in_proj_weight and in_proj_bias, by the rest of the name */
 #define LAYER "encoder.layers.encoder_layer_#."
 static const rule VIT[] = {{"class_token", "cls_token"},
                            {"conv_proj.", "patch_embed.proj."},
@@ -131,6 +135,7 @@ static const rule VIT[] = {{"class_token", "cls_token"},
                            {"heads.head.", "head."},
                            {NULL, NULL}};
 
+/* the blocks' parts have the same names but for the dense layers; what is left at stage level is the downsampling */
 static const rule SWIN[] = {{"features.0.0.", "patch_embed.proj."},
                             {"features.0.2.", "patch_embed.norm."},
                             {"features.#.#.mlp.0.", "layers./.blocks.#.mlp.fc1."},
@@ -140,6 +145,7 @@ static const rule SWIN[] = {{"features.0.0.", "patch_embed.proj."},
                             {"head.", "head.fc."},
                             {NULL, NULL}};
 
+/* The rules of an architecture's family; NULL: timm's names are ours, or its network is another one (top of this file). */
 static const rule *rules_of(const eg_arch *arch) {
     static const struct {
         const char *start; /* of the model's name */
@@ -156,6 +162,7 @@ static const rule *rules_of(const eg_arch *arch) {
     const char *name = arch->info.name;
     for (size_t i = 0; i < sizeof FAMILIES / sizeof *FAMILIES; i++) {
         if (strncmp(name, FAMILIES[i].start, strlen(FAMILIES[i].start)) != 0) continue;
+        /* B5 to B7: TensorFlow's epsilon here, torch's there; Lite has TensorFlow's in both */
         const eg_mbconv_table *t = arch->table;
         bool other = FAMILIES[i].rules == EFFICIENTNET && !t->same_tf && t->epsilon > 1e-4f;
         return other ? NULL : FAMILIES[i].rules;
@@ -163,7 +170,7 @@ static const rule *rules_of(const eg_arch *arch) {
     return NULL;
 }
 
-enum { MOST_NUMBERS = 4 };
+enum { MOST_NUMBERS = 4 }; /* one more than a rule has */
 
 /* Length of the part of `name` that `pattern` covers and its numbers; 0: it does not fit. */
 static size_t match(int numbers[MOST_NUMBERS], const char *pattern, const char *name) {
@@ -185,10 +192,11 @@ static size_t match(int numbers[MOST_NUMBERS], const char *pattern, const char *
 /* The block of MobileNet V2 with number `i`, from 1: its stage and its place there. */
 static void mobilenet_block(int *stage, int *place, int i) {
     static const int BLOCKS[] = {1, 2, 3, 4, 3, 3, 1};
-    *stage = 0;
+    *stage = 0; /* BLOCKS: blocks a stage, table 2 of the paper */
     for (*place = i - 1; *stage < 6 && *place >= BLOCKS[*stage]; ++*stage) *place -= BLOCKS[*stage];
 }
 
+/* `pattern` with its numbers, then `rest`; false: longer than `out`. */
 static bool write_name(char out[256], const char *pattern, const int *numbers, const char *rest) {
     size_t used = 0;
     for (; *pattern && used < 200; pattern++) {
@@ -222,6 +230,7 @@ static bool write_name(char out[256], const char *pattern, const int *numbers, c
     return n >= 0 && used + (size_t)n < 256;
 }
 
+/* The first rule that fits; names without one are the same in timm, or the network is not there. */
 bool eg_timm_name(char out[256], const eg_arch *arch, const char *name) {
     for (const rule *r = rules_of(arch); r && r->ours; r++) {
         int numbers[MOST_NUMBERS] = {0};

@@ -23,6 +23,7 @@ static const struct {
     {"inspect", eg_term_inspect},
     {"version", eg_term_version},
     {"export", eg_term_inspect},
+    {"bench", eg_term_bench},
 };
 
 eg_status eg_report_terminal(char **out, const eg_doc *doc, int columns, bool colour,

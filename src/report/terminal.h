@@ -55,5 +55,6 @@ void eg_term_features(eg_term *t, const json_t *root);       /* terminal_lists.c
 void eg_term_pull(eg_term *t, const json_t *root);           /* terminal_pull.c */
 void eg_term_version(eg_term *t, const json_t *root);        /* terminal_lists.c */
 void eg_term_inspect(eg_term *t, const json_t *root);        /* terminal_inspect.c */
+void eg_term_bench(eg_term *t, const json_t *root);          /* terminal_bench.c */
 
 #endif

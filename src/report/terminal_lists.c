@@ -1,83 +1,116 @@
 /* Models, predictions, feature files and versions on a terminal. Read first: terminal.h.                      */
 #include "report/terminal.h"
 #include <stdio.h>
+#include <string.h>
 
 enum { NAME_WIDTH = 14 };
 
 /* ---- models ---- */
 
-/* One row; which columns there are is decided by the whole list. */
-static void model_row(eg_table *table, const json_t *m, bool measured, bool advised, bool logme) {
-    eg_table_cell(table, eg_report_string(m, "name"), EG_STYLE_PLAIN);
-    eg_table_cell(table, eg_report_string(m, "family"), EG_STYLE_PLAIN);
-    eg_table_figure(table, eg_report_large(m, "parameters"));
-    eg_table_figure(table, eg_report_large(m, "multiply_adds"));
-    eg_table_figure(table, eg_report_published(m, "imagenet_top1"));
-    if (!advised) eg_table_figure(table, eg_report_published(m, "imagenet_top5"));
-    if (measured) {
-        eg_table_figure(table, eg_report_real(m, "measured_ms_per_image", 1));
-        eg_table_figure(table, eg_report_real(m, "measured_train_ms_per_image", 1));
-        eg_table_figure(table, eg_report_bytes(m, "peak_bytes"));
-    }
-    if (advised) {
-        eg_table_figure(table, eg_report_real(m, "minutes", 1));
-        eg_table_figure(table, eg_report_real(m, "score", 1));
-        if (logme) eg_table_figure(table, eg_report_real(m, "logme", 3));
-        eg_table_cell(table, eg_report_scalar(eg_report_at(m, "fits")).text, EG_STYLE_PLAIN);
-        eg_table_cell(table, eg_report_scalar(eg_report_at(m, "weights_here")).text,
-                      EG_STYLE_PLAIN);
-        return;
-    }
-    eg_table_figure(table, eg_report_bytes(m, "file_bytes"));
-    eg_table_figure(table, eg_report_integer(m, "img_size"));
-    eg_table_cell(table, eg_report_string(m, "weights"), EG_STYLE_PLAIN);
+/* Below a table with measured columns: why some are missing, and what the columns are. */
+static void measured_notes(eg_term *t, const json_t *list) {
+    for (size_t i = 0; i < json_array_size(list); i++)
+        eg_term_paragraph(t, "- ", eg_report_string(json_array_get(list, i), "refused"));
+    eg_term_paragraph(t, "",
+                      "ms, train ms: per image, median on this machine. memory: planned for a "
+                      "training step: activations, weights, gradients, AdamW's moments.");
 }
 
-static void model_table(eg_term *t, const json_t *list, bool advised) {
-    bool measured = false, logme = false;
+/* Does an entry of the list have `key` (with the value false, when `is_false`)? */
+static bool any_has(const json_t *list, const char *key, bool is_false) {
     for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *m = json_array_get(list, i);
-        measured |= eg_report_at(m, "measured_batch") != NULL;
-        logme |= eg_report_at(m, "logme") != NULL;
+        const json_t *value = eg_report_at(json_array_get(list, i), key);
+        if (value != NULL && (!is_false || json_is_false(value))) return true;
     }
+    return false;
+}
+
+static void measured_columns(eg_table *table) {
+    eg_table_column(table, "ms", true);
+    eg_table_column(table, "train ms", true);
+    eg_table_column(table, "memory", true);
+}
+
+static void measured_cells(eg_table *table, const json_t *m) {
+    eg_table_figure(table, eg_report_real(m, "measured_ms_per_image", 1));
+    eg_table_figure(table, eg_report_real(m, "measured_train_ms_per_image", 1));
+    eg_table_figure(table, eg_report_bytes(m, "peak_bytes"));
+}
+
+static void model_table(eg_term *t, const json_t *list) {
+    bool measured = any_has(list, "measured_batch", false);
     eg_table table = {.n_keys = 1};
     eg_table_column(&table, "model", false);
     eg_table_column(&table, "family", false);
     eg_table_column(&table, "params", true);
     eg_table_column(&table, "mult-adds", true);
     eg_table_column(&table, "top-1", true);
-    if (!advised) eg_table_column(&table, "top-5", true);
-    if (measured) {
-        eg_table_column(&table, "ms", true);
-        eg_table_column(&table, "train ms", true);
-        eg_table_column(&table, "memory", true);
+    eg_table_column(&table, "top-5", true);
+    if (measured) measured_columns(&table);
+    eg_table_column(&table, "file", true);
+    eg_table_column(&table, "px", true);
+    eg_table_column(&table, "weights", false);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *m = json_array_get(list, i);
+        eg_table_cell(&table, eg_report_string(m, "name"), EG_STYLE_PLAIN);
+        eg_table_cell(&table, eg_report_string(m, "family"), EG_STYLE_PLAIN);
+        eg_table_figure(&table, eg_report_large(m, "parameters"));
+        eg_table_figure(&table, eg_report_large(m, "multiply_adds"));
+        eg_table_figure(&table, eg_report_published(m, "imagenet_top1"));
+        eg_table_figure(&table, eg_report_published(m, "imagenet_top5"));
+        if (measured) measured_cells(&table, m);
+        eg_table_figure(&table, eg_report_bytes(m, "file_bytes"));
+        eg_table_figure(&table, eg_report_integer(m, "img_size"));
+        eg_table_cell(&table, eg_report_string(m, "weights"), EG_STYLE_PLAIN);
     }
-    if (advised) {
-        eg_table_column(&table, "minutes", true);
-        eg_table_column(&table, "score", true);
-        if (logme) eg_table_column(&table, "LogME", true);
-        eg_table_column(&table, "fits", false);
-        eg_table_column(&table, "weights here", false);
-    } else {
-        eg_table_column(&table, "file", true);
-        eg_table_column(&table, "px", true);
-        eg_table_column(&table, "weights", false);
-    }
-    for (size_t i = 0; i < json_array_size(list); i++)
-        model_row(&table, json_array_get(list, i), measured, advised, logme);
     eg_table_write(t, &table);
-    for (size_t i = 0; i < json_array_size(list); i++)
-        eg_term_paragraph(t, "- ", eg_report_string(json_array_get(list, i), "refused"));
-    if (measured)
-        eg_term_paragraph(t, "",
-                          "ms, train ms: per image, median on this machine. memory: planned for a "
-                          "training step: activations, weights, gradients, AdamW's moments.");
+    if (measured) measured_notes(t, list);
+}
+
+/* What decides stands left, so that it is in the first block where the table is folded. */
+static void short_list(eg_term *t, const json_t *root) {
+    const json_t *list = eg_report_at(root, "shortlist");
+    const char *first = eg_report_string(root, "first"), *second = eg_report_string(root, "second");
+    bool logme = any_has(list, "logme", false), some_unfit = any_has(list, "fits", true);
+    eg_table table = {.n_keys = 1};
+    eg_table_column(&table, "model", false);
+    eg_table_column(&table, "score", true);
+    eg_table_column(&table, "top-1", true);
+    eg_table_column(&table, "minutes", true);
+    if (some_unfit) eg_table_column(&table, "fits", false);
+    if (logme) eg_table_column(&table, "LogME", true);
+    measured_columns(&table);
+    eg_table_column(&table, "params", true);
+    eg_table_column(&table, "mult-adds", true);
+    eg_table_column(&table, "weights here", false);
+    eg_table_column(&table, "family", false);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *m = json_array_get(list, i);
+        const char *name = eg_report_string(m, "name");
+        bool chosen = name != NULL && ((first != NULL && strcmp(name, first) == 0) ||
+                                       (second != NULL && strcmp(name, second) == 0));
+        eg_table_cell(&table, name, chosen ? EG_STYLE_BOLD : EG_STYLE_PLAIN);
+        eg_table_figure(&table, eg_report_real(m, "score", 1));
+        eg_table_figure(&table, eg_report_published(m, "imagenet_top1"));
+        eg_table_figure(&table, eg_report_real(m, "minutes", 1));
+        if (some_unfit)
+            eg_table_cell(&table, eg_report_scalar(eg_report_at(m, "fits")).text, EG_STYLE_PLAIN);
+        if (logme) eg_table_figure(&table, eg_report_real(m, "logme", 3));
+        measured_cells(&table, m);
+        eg_table_figure(&table, eg_report_large(m, "parameters"));
+        eg_table_figure(&table, eg_report_large(m, "multiply_adds"));
+        eg_table_cell(&table, eg_report_scalar(eg_report_at(m, "weights_here")).text,
+                      EG_STYLE_PLAIN);
+        eg_table_cell(&table, eg_report_string(m, "family"), EG_STYLE_PLAIN);
+    }
+    eg_table_write(t, &table);
+    measured_notes(t, list);
 }
 
 void eg_term_models(eg_term *t, const json_t *root) {
     json_t *list = json_is_array(root) ? json_incref((json_t *)(uintptr_t)root) : json_array();
     if (json_is_object(root)) json_array_append(list, (json_t *)(uintptr_t)root);
-    model_table(t, list, false);
+    model_table(t, list);
     json_decref(list);
 }
 
@@ -86,10 +119,17 @@ void eg_term_recommendation(eg_term *t, const json_t *root) {
     eg_term_heading(t, "Rule");
     eg_term_paragraph(t, "", eg_report_string(root, "rule"));
     eg_term_heading(t, "Short list");
-    model_table(t, eg_report_at(root, "shortlist"), true);
+    short_list(t, root);
     eg_term_heading(t, "Choice");
     for (size_t i = 0; i < json_array_size(text); i++)
         eg_term_paragraph(t, "- ", json_string_value(json_array_get(text, i)));
+    const json_t *commands = eg_report_at(root, "commands");
+    if (json_array_size(commands) > 0) eg_term_heading(t, "Next");
+    for (size_t i = 0; i < json_array_size(commands); i++) {
+        const char *line = json_string_value(json_array_get(commands, i));
+        eg_term_text(t, line ? line : "-"); /* whole: there to be copied */
+        eg_buffer_printf(&t->out, "\n");
+    }
 }
 
 /* ---- predictions ---- */

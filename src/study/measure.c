@@ -2,6 +2,7 @@
  * weights, the median of repeats. Memory is planned, not measured: activations of a training step,
  * weights, gradients and AdamW's two moments; it does not vary from run to run. A step that would
  * not fit into the free memory is refused before its memory is touched. */
+#include "study/stepper.h"
 #include "study/task_a.h"
 #include <math.h>
 #include <stdio.h>
@@ -10,16 +11,7 @@
 enum { MAX_REPEATS = 15, MIN_REPEATS = 3 };
 #define ENOUGH_SECONDS 1.0 /* stop repeating after this, when MIN_REPEATS are done */
 
-typedef struct {
-    eg_network *net;
-    eg_plan *plan;
-    eg_optimizer *opt; /* NULL: prediction */
-    int32_t *labels;
-    int batch;
-    uint64_t step;
-} bench;
-
-static eg_status once(double *seconds, bench *b, eg_error *err) {
+static eg_status once(double *seconds, eg_stepper *b, eg_error *err) {
     double start = eg_time_now();
     EG_TRY(eg_plan_forward(b->plan, b->batch, b->step++, err));
     if (b->opt) {
@@ -31,13 +23,8 @@ static eg_status once(double *seconds, bench *b, eg_error *err) {
     return EG_OK;
 }
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Median seconds of a step, after one to warm up. */
-static eg_status median(double *out, bench *b, eg_error *err) {
+static eg_status median(double *out, eg_stepper *b, eg_error *err) {
     double seconds[MAX_REPEATS], total = 0, first;
     int n = 0;
     EG_TRY(once(&first, b, err));
@@ -45,8 +32,7 @@ static eg_status median(double *out, bench *b, eg_error *err) {
         EG_TRY(once(&seconds[n], b, err));
         total += seconds[n++];
     }
-    qsort(seconds, (size_t)n, sizeof *seconds, compare_doubles);
-    *out = n % 2 ? seconds[n / 2] : 0.5 * (seconds[n / 2 - 1] + seconds[n / 2]);
+    *out = eg_study_median(seconds, (size_t)n);
     return EG_OK;
 }
 
@@ -68,6 +54,9 @@ size_t eg_study_memory_free(void) {
     size_t bytes = number_in("/proc/meminfo", "MemAvailable:") * 1024;
     size_t limit = number_in("/sys/fs/cgroup/memory.max", ""); /* "max" reads as 0 */
     size_t used = number_in("/sys/fs/cgroup/memory.current", "");
+    /* pages of files read before count as used, but are given up on demand */
+    size_t cached = number_in("/sys/fs/cgroup/memory.stat", "inactive_file");
+    used -= cached < used ? cached : used;
     if (limit > 0 && (bytes == 0 || (limit > used ? limit - used : 1) < bytes))
         bytes = limit > used ? limit - used : 1;
     return bytes;
@@ -75,23 +64,15 @@ size_t eg_study_memory_free(void) {
 
 /* ---- one network ---- */
 
-static eg_status run_mode(double *seconds, bench *b, eg_error *err) {
-    size_t side = (size_t)eg_network_side(b->net), n = (size_t)b->batch * side * side * 3;
-    float *input = eg_plan_input(b->plan);
-    eg_random random = eg_random_make(0, 0, 0, 0);
-    for (size_t i = 0; i < n; i++) input[i] = (float)(2 * eg_random_uniform(&random) - 1);
-    return median(seconds, b, err);
-}
-
 /* Bytes a step of b->plan takes in all. */
-static size_t step_bytes(const bench *b, bool train) {
+static size_t step_bytes(const eg_stepper *b, bool train) {
     return eg_plan_arena_bytes(b->plan) +
            (train ? 4 : 1) * eg_network_parameters(b->net, false) * sizeof(float);
 }
 
 /* Time one mode into *seconds, or leave NaN and say why in `refused`. Making a plan reserves its
  * arena without touching it, so its size can be looked at first. */
-static eg_status time_mode(double *seconds, size_t *bytes, char refused[320], bench *b,
+static eg_status time_mode(double *seconds, size_t *bytes, char refused[320], eg_stepper *b,
                            eg_plan_mode mode, size_t free_bytes, eg_error *err) {
     bool train = mode == EG_PLAN_TRAIN;
     eg_error why = {0};
@@ -113,7 +94,8 @@ static eg_status time_mode(double *seconds, size_t *bytes, char refused[320], be
     } else {
         eg_opt_options opt = {.kind = EG_OPT_ADAMW, .weight_decay = 1e-2};
         if (train) status = eg_optimizer_for(&b->opt, b->net, &opt, err);
-        if (status == EG_OK) status = run_mode(seconds, b, err);
+        eg_study_stepper_fill(b);
+        if (status == EG_OK) status = median(seconds, b, err);
     }
     eg_plan_free(b->plan);
     b->plan = NULL;
@@ -124,7 +106,7 @@ static json_t *ms_of(double seconds, int batch) {
     return eg_json_real(1e3 * seconds / batch); /* NaN: null */
 }
 
-static eg_status measure(json_t *entry, bench *b, const eg_arch_info *arch, int n_classes,
+static eg_status measure(json_t *entry, eg_stepper *b, const eg_arch_info *arch, int n_classes,
                          eg_error *err) {
     double predict = NAN, train = NAN, side = eg_study_number(entry, "img_size");
     size_t predict_bytes = 0, bytes = 0, free_bytes = eg_study_memory_free();
@@ -140,11 +122,7 @@ static eg_status measure(json_t *entry, bench *b, const eg_arch_info *arch, int 
                  "are free",
                  arch->name, (double)least / 1e9, (double)free_bytes / 1e9);
     } else {
-        EG_TRY(eg_network_new(&b->net, arch->name, n_classes, input, err));
-        eg_network_init(b->net, 0);
-        b->labels = eg_malloc((size_t)b->batch * sizeof *b->labels);
-        if (!b->labels) return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
-        for (int i = 0; i < b->batch; i++) b->labels[i] = i % n_classes;
+        EG_TRY(eg_study_stepper_open(b, arch->name, n_classes, input, b->batch, err));
         EG_TRY(time_mode(&predict, &predict_bytes, refused, b, EG_PLAN_PREDICT, free_bytes, err));
         EG_TRY(time_mode(&train, &bytes, refused, b, EG_PLAN_TRAIN, free_bytes, err));
     }
@@ -162,11 +140,8 @@ static eg_status measure(json_t *entry, bench *b, const eg_arch_info *arch, int 
 
 eg_status eg_study_measure(json_t *entry, const eg_arch_info *arch, int n_classes, int batch,
                            eg_error *err) {
-    bench b = {.batch = batch};
+    eg_stepper b = {.batch = batch};
     eg_status status = measure(entry, &b, arch, n_classes, err);
-    eg_plan_free(b.plan);
-    eg_optimizer_free(b.opt);
-    eg_network_free(b.net);
-    eg_free(b.labels);
+    eg_study_stepper_close(&b);
     return status;
 }

@@ -7,15 +7,14 @@
 
 /* ---- selection ---- */
 
-/* Next word of "a, b,c"; false at the end or when it is too long to be a name. */
+/* Next word of "a, b,c"; false at the end. One too long to be a name is cut, and then fits nothing. */
 static bool next_word(char word[64], const char **at) {
     *at += strspn(*at, ", ");
-    size_t n = strcspn(*at, ", ");
-    if (n == 0 || n >= 64) return false;
-    memcpy(word, *at, n);
-    word[n] = '\0';
+    size_t n = strcspn(*at, ", "), kept = n < 64 ? n : 63;
+    memcpy(word, *at, kept);
+    word[kept] = '\0';
     *at += n;
-    return true;
+    return n > 0;
 }
 
 static bool fits(const char *word, const char *text) {
@@ -112,6 +111,7 @@ static const struct {
     {"measured_ms_per_image", "ms,forward", false, false, true},
     {"measured_train_ms_per_image", "train_ms,train,step", false, false, true},
     {"peak_bytes", "memory,peak", false, false, true},
+    {"score", "", false, true, true}, /* of --recommend */
 };
 enum { N_COLUMNS = sizeof columns / sizeof *columns };
 

@@ -53,9 +53,8 @@ eg_status eg_study_model_json(json_t **out, const eg_arch_info *arch, int64_t me
     return status;
 }
 
-/* A row for every network that takes --img-size; the others are left out aloud. */
-static eg_status add_rows(json_t *rows, const eg_arch_info *const *list, size_t n,
-                          const eg_options *o, const eg_events *ev, eg_error *err) {
+eg_status eg_study_rows_make(json_t *rows, const eg_arch_info *const *list, size_t n,
+                             const eg_options *o, const eg_events *ev, eg_error *err) {
     for (size_t i = 0; i < n; i++) {
         json_t *row = NULL;
         eg_error why = {0};
@@ -125,7 +124,7 @@ static eg_status table(json_t **out, const eg_arch_info *const *list, size_t n, 
                        const eg_options *o, const eg_events *ev, eg_error *err) {
     json_t *rows = json_array();
     eg_status status = rows ? EG_OK : eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
-    if (status == EG_OK) status = add_rows(rows, list, n, o, ev, err);
+    if (status == EG_OK) status = eg_study_rows_make(rows, list, n, o, ev, err);
     /* first by name: a wrong column shows before anything is timed */
     if (status == EG_OK && o->sort) status = eg_study_rows_sort(rows, o->sort, err);
     if (status == EG_OK && o->measure && !named) status = keep_sensible(rows, ev, err);
@@ -146,13 +145,18 @@ eg_status eg_models(eg_doc **out, const char *name, const eg_options *o, const e
     if (name && o->models)
         return eg_fail(err, EG_ERR_USAGE, "models %s: give names there or in --models, not both",
                        name);
-    if (o->sort && eg_study_sort_is_measured(o->sort) && !o->measure)
+    if (o->sort && strcmp(o->sort + (*o->sort == '-'), "score") == 0 && !o->recommend)
+        return eg_fail(err, EG_ERR_USAGE, "--sort %s: only --recommend gives scores", o->sort);
+    if (o->sort && eg_study_sort_is_measured(o->sort) && !o->measure && !o->recommend)
         return eg_fail(err, EG_ERR_USAGE, "--sort %s: nothing was measured; add --measure",
                        o->sort);
     if (o->recommend && !o->data)
         return eg_fail(err, EG_ERR_USAGE,
                        "--recommend: --data DIR is missing: the time depends on "
                        "the number of images");
+    if (!o->recommend && (o->data || o->transferability))
+        return eg_fail(err, EG_ERR_USAGE, "--%s: belongs to --recommend, which is missing",
+                       o->data ? "data" : "transferability");
     if (!name) name = o->models;
     EG_TRY(eg_study_select(&list, &n, name, o->family, err));
     bool named = name || o->family;

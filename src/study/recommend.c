@@ -4,16 +4,24 @@
  * the second half makes the document. Read first: task_a.h. Loads no weights but for LogME. */
 #include "study/task_a.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define POINTS_A_DOUBLING 2.0 /* of ImageNet top-1 that twice the time must buy */
-enum { SHORTLIST = 12, A_FAMILY = 3, LOGME_IMAGES = 1000 };
+/* eight measurements are a minute or two on two cores; two of a kind are enough to see how it scales */
+enum { SHORTLIST = 8, OF_A_KIND = 2, LOGME_IMAGES = 1000 };
 
 /* ---- the rule ---- */
 
 static bool beats(const eg_candidate *a, const eg_candidate *b) {
     return a->top1 >= b->top1 && a->multiply_adds <= b->multiply_adds &&
            (a->top1 > b->top1 || a->multiply_adds < b->multiply_adds);
+}
+
+/* Families of one kind: those whose names begin alike, as EfficientNet and EfficientNet-Lite, RegNetX
+ * and RegNetY, ResNet and ResNeXt do. Who is asked for two different networks does not want both. */
+static bool same_kind(const char *a, const char *b) {
+    return strncmp(a, b, 5) == 0;
 }
 
 /* Beaten by none of its own family and by at most one other. */
@@ -40,11 +48,11 @@ size_t eg_study_shortlist(bool *keep, const eg_candidate *c, size_t n, size_t mo
     while (kept < most) {
         size_t best = n;
         for (size_t i = 0; i < n; i++) {
-            size_t in_family = 0;
+            size_t of_kind = 0;
             if (keep[i] || !eligible(c, n, i)) continue;
             for (size_t k = 0; k < n; k++)
-                in_family += keep[k] && strcmp(c[k].family, c[i].family) == 0;
-            if (in_family >= A_FAMILY) continue;
+                of_kind += keep[k] && same_kind(c[k].family, c[i].family);
+            if (of_kind >= OF_A_KIND) continue;
             if (best == n || guess(&c[i]) > guess(&c[best])) best = i;
         }
         if (best == n) break;
@@ -65,7 +73,7 @@ void eg_study_recommend_rank(int *first, int *second, eg_candidate *c, size_t n,
     for (int same = 0; same < 2 && *first >= 0 && *second < 0; same++)
         for (size_t i = 0; i < n; i++) {
             if (!c[i].fits || (int)i == *first) continue;
-            if (!same && strcmp(c[i].family, c[*first].family) == 0) continue;
+            if (!same && same_kind(c[i].family, c[*first].family)) continue;
             if (*second < 0 || c[i].score > c[*second].score) *second = (int)i;
         }
 }
@@ -76,8 +84,11 @@ typedef struct {
     const eg_options *o;
     const eg_events *ev;
     eg_dataset *ds;
-    double n_train, n_val, n_test, max_bytes;
-    json_t *rows; /* the short list */
+    double n_train, n_val, n_test;
+    double max_bytes;    /* INFINITY: no budget, and what is free is not known */
+    json_t *rows;        /* the short list */
+    size_t n_pretrained; /* networks it was chosen from */
+    bool chosen_here;    /* by the rule; false: all that the user named */
     eg_candidate *c;
     size_t n;
     int first, second;
@@ -118,22 +129,38 @@ static eg_status make_list(advice *a, const eg_arch_info *const *archs, size_t n
     a->c = eg_calloc(n + 1, sizeof *a->c);
     bool *keep = eg_calloc(n + 1, sizeof *keep);
     eg_status status = a->rows && a->c && keep ? EG_OK : no_memory(err);
-    for (size_t i = 0; status == EG_OK && i < n; i++) {
-        json_t *row = NULL;
-        status = eg_study_row(&row, archs[i], (int)a->o->img_size, err);
-        if (status != EG_OK || json_array_append_new(a->rows, row) != 0) break;
-        candidate_of(&a->c[i], row);
+    if (status == EG_OK) status = eg_study_rows_make(a->rows, archs, n, a->o, a->ev, err);
+    size_t n_rows = status == EG_OK ? json_array_size(a->rows) : 0;
+    for (size_t i = 0; i < n_rows; i++) {
+        candidate_of(&a->c[i], json_array_get(a->rows, i));
         keep[i] = !isnan(a->c[i].top1);
+        a->n_pretrained += keep[i];
     }
     /* names are the user's own short list, unless there are too many to measure */
-    if (status == EG_OK && (!named || n > SHORTLIST)) eg_study_shortlist(keep, a->c, n, SHORTLIST);
-    for (size_t i = n; status == EG_OK && i-- > 0;)
+    a->chosen_here = !named || a->n_pretrained > SHORTLIST;
+    if (a->chosen_here) eg_study_shortlist(keep, a->c, n_rows, SHORTLIST);
+    for (size_t i = n_rows; i-- > 0;)
         if (!keep[i]) json_array_remove(a->rows, i);
     eg_free(keep);
+    EG_TRY(status);
     a->n = json_array_size(a->rows);
-    if (status == EG_OK && a->n == 0)
-        status = eg_fail(err, EG_ERR_USAGE,
-                         "--recommend: none of these networks has pretrained weights to transfer");
+    if (a->n == 0)
+        return eg_fail(err, EG_ERR_USAGE,
+                       "--recommend: none of these networks has pretrained weights to transfer");
+    return EG_OK;
+}
+
+/* A --weights FILE without a name cannot belong to several networks. */
+static eg_status check_weights(const advice *a, eg_error *err) {
+    char *plain = NULL;
+    EG_TRY(eg_study_weights_find(&plain, a->o->weights, "", err));
+    eg_status status = EG_OK;
+    if (plain && a->n > 1)
+        status =
+            eg_fail(err, EG_ERR_USAGE,
+                    "--weights %s: stands for each of %zu networks; write --weights MODEL=FILE",
+                    plain, a->n);
+    eg_free(plain);
     return status;
 }
 
@@ -245,65 +272,148 @@ static eg_status measure_list(advice *a, eg_error *err) {
     return EG_OK;
 }
 
+/* "21.9 GB", or that there is no limit. */
+static void memory_text(char out[48], double bytes) {
+    if (isinf(bytes))
+        snprintf(out, 48, "unlimited memory");
+    else
+        snprintf(out, 48, "%.1f GB of memory", bytes / 1e9);
+}
+
 /* One sentence for each aspect that is asked for when a network is chosen. */
 static bool explain(json_t *text, const advice *a, int i, const char *rank) {
     const json_t *row = json_array_get(a->rows, (size_t)i);
     const eg_candidate *c = &a->c[i];
     const char *weights = json_string_value(json_object_get(row, "weights"));
+    char allowed[48], place[64] = "the best of the list";
     double best = 0;
+    memory_text(allowed, a->max_bytes);
     for (size_t k = 0; k < a->n; k++) best = fmax(best, a->c[k].top1);
-    bool ok =
-        eg_study_say(text, "%s: %s. Score %.1f = %.1f - %.0f log2(%.1f minutes).", rank, c->name,
-                     c->score, c->top1, POINTS_A_DOUBLING, c->minutes) &&
-        eg_study_say(text,
-                     "Architecture and complexity: %s (%s), %.2f million parameters, %.3f billion "
-                     "multiply-adds per image at %.0f pixels.",
-                     c->family, json_string_value(json_object_get(row, "description")),
-                     eg_study_number(row, "parameters") / 1e6, c->multiply_adds / 1e9,
-                     eg_study_number(row, "img_size")) &&
-        eg_study_say(text,
-                     "Pretrained accuracy: ImageNet top-1 %.1f %% (weights %s), %.1f points below "
-                     "the best of the short list.",
-                     c->top1, weights ? weights : "?", best - c->top1) &&
-        eg_study_say(text,
-                     "Computation time, measured here: %.1f ms per image in prediction, %.1f in "
-                     "training; fine-tuning for %lld epochs takes about %.1f minutes, features of "
-                     "all images %.1f.",
-                     eg_study_number(row, "measured_ms_per_image"),
-                     eg_study_number(row, "measured_train_ms_per_image"), (long long)a->o->epochs,
-                     eg_study_number(row, "finetune_minutes"),
-                     eg_study_number(row, "features_minutes")) &&
-        eg_study_say(text,
-                     "Resources: a training step at batch %.0f needs %.2f GB (planned: "
-                     "activations, weights, gradients, moments) of %.2f GB allowed; the weights "
-                     "file has %.1f MB.",
-                     eg_study_number(row, "measured_batch"), c->bytes / 1e9, a->max_bytes / 1e9,
-                     eg_study_number(row, "file_bytes") / 1e6);
-    if (ok && !json_is_true(json_object_get(row, "weights_here")))
-        ok =
-            eg_study_say(text, "Its weights are not on this machine: get them with %s %s.",
-                         eg_arch_find(c->name)->weights_url ? "engraft pull"
-                                                            : "scripts/fetch_weights build/weights",
-                         c->name);
+    if (best > c->top1)
+        snprintf(place, sizeof place, "%.1f points below the best of the list", best - c->top1);
+    return eg_study_say(text, "%s: %s. Score %.1f = %.1f (accuracy) - %.0f log2(%.1f minutes).",
+                        rank, c->name, c->score, c->top1, POINTS_A_DOUBLING, c->minutes) &&
+           eg_study_say(text,
+                        "Architecture: %s (%s). Complexity: %.2f million parameters, %.2f billion "
+                        "multiply-adds per image of %.0f x %.0f pixels.",
+                        c->family, json_string_value(json_object_get(row, "description")),
+                        eg_study_number(row, "parameters") / 1e6, c->multiply_adds / 1e9,
+                        eg_study_number(row, "img_size"), eg_study_number(row, "img_size")) &&
+           eg_study_say(text, "Pretrained accuracy: ImageNet top-1 %.1f %% (weights %s), %s.",
+                        c->top1, weights ? weights : "?", place) &&
+           eg_study_say(text,
+                        "Computation time, measured here: %.1f ms per image in prediction, %.1f in "
+                        "training; %.1f minutes to fine-tune for %lld epochs, %.1f for the "
+                        "features of all images (frozen mode).",
+                        eg_study_number(row, "measured_ms_per_image"),
+                        eg_study_number(row, "measured_train_ms_per_image"),
+                        eg_study_number(row, "finetune_minutes"), (long long)a->o->epochs,
+                        eg_study_number(row, "features_minutes")) &&
+           eg_study_say(text,
+                        "Resources: %.2f GB for a training step of %.0f images (activations, "
+                        "weights, gradients, AdamW's moments; %s allowed); a weights file of "
+                        "%.1f MB.",
+                        c->bytes / 1e9, eg_study_number(row, "measured_batch"), allowed,
+                        eg_study_number(row, "file_bytes") / 1e6);
+}
+
+/* What the second costs and gives beside the first: why the pair is worth comparing. */
+static bool explain_pair(json_t *text, const advice *a) {
+    const eg_candidate *x = &a->c[a->first], *y = &a->c[a->second];
+    const json_t *p = json_array_get(a->rows, (size_t)a->first),
+                 *q = json_array_get(a->rows, (size_t)a->second);
+    double points = y->top1 - x->top1;
+    bool ok = eg_study_say(
+        text,
+        "%s beside %s: %.1f points %s ImageNet accuracy, %.2f times the parameters, %.2f times the "
+        "multiply-adds, %.2f times the time, %.2f times the memory.%s",
+        y->name, x->name, fabs(points), points < 0 ? "less" : "more",
+        eg_study_number(q, "parameters") / eg_study_number(p, "parameters"),
+        y->multiply_adds / x->multiply_adds, y->minutes / x->minutes, y->bytes / x->bytes,
+        x->score - y->score < 1 ? " Less than a point apart in score: a near tie." : "");
+    if (ok && same_kind(x->family, y->family))
+        ok = eg_study_say(text, "Both are of one kind: no other fits the budget.");
     return ok;
 }
 
-static bool explain_choice(json_t *text, const advice *a) {
-    if (a->first < 0) {
-        double least = INFINITY;
-        for (size_t i = 0; i < a->n; i++)
-            if (a->c[i].minutes < least) least = a->c[i].minutes;
-        return eg_study_say(text,
-                            "No network fits into %.1f minutes and %.2f GB; the quickest takes "
-                            "%.1f minutes - raise --budget-minutes or --budget-memory, or take "
-                            "fewer --epochs or a smaller --batch-size or --img-size.",
-                            a->o->budget_minutes, a->max_bytes / 1e9, least);
+/* The commands that come next, whole, to be copied. Weights of some networks lie in Python packages,
+ * where pull cannot get them. */
+static bool next_commands(json_t *commands, const advice *a) {
+    const int both[] = {a->first, a->second};
+    const char *names[2] = {"", ""};
+    eg_buffer pull = {0}, script = {0};
+    if (a->first < 0) return true;
+    for (int k = 0; k < 2; k++) {
+        if (both[k] < 0) continue;
+        const json_t *row = json_array_get(a->rows, (size_t)both[k]);
+        names[k] = a->c[both[k]].name;
+        if (json_is_true(json_object_get(row, "weights_here"))) continue;
+        eg_buffer_printf(eg_arch_find(names[k])->weights_url ? &pull : &script, " %s", names[k]);
     }
+    bool ok = !pull.failed && !script.failed;
+    if (ok && pull.size > 0) ok = eg_study_say(commands, "engraft pull%s", pull.data);
+    if (ok && script.size > 0)
+        ok = eg_study_say(commands, "scripts/fetch_weights build/weights%s", script.data);
+    eg_buffer_free(&pull);
+    eg_buffer_free(&script);
+    const char *dir = a->o->data, *quote = strpbrk(dir, " \t$&;()<>|*?\"`\\") ? "'" : "";
+    return ok && eg_study_say(commands, "engraft study %s%s%s --models %s%s%s --out STUDY", quote,
+                              dir, quote, names[0], a->second < 0 ? "" : ",", names[1]);
+}
+
+/* Nothing fits: what would have to give. */
+static bool explain_none(json_t *text, const advice *a) {
+    double minutes = INFINITY, bytes = INFINITY;
+    char allowed[48];
+    memory_text(allowed, a->max_bytes);
+    for (size_t i = 0; i < a->n; i++) {
+        if (a->c[i].minutes < minutes) minutes = a->c[i].minutes;
+        if (a->c[i].bytes < bytes) bytes = a->c[i].bytes;
+    }
+    if (isinf(minutes))
+        return eg_study_say(text,
+                            "No network could be measured: a training step of each needs more than "
+                            "the free memory - take a smaller --batch-size or --img-size.");
+    return eg_study_say(text,
+                        "No network fits into %.3g minutes and %s; the quickest takes %.3g "
+                        "minutes, the smallest %.2f GB - raise --budget-minutes or "
+                        "--budget-memory, or take fewer --epochs or a smaller --batch-size or "
+                        "--img-size.",
+                        a->o->budget_minutes, allowed, minutes, bytes / 1e9);
+}
+
+static bool explain_choice(json_t *text, const advice *a) {
+    if (a->first < 0) return explain_none(text, a);
     if (!explain(text, a, a->first, "First choice")) return false;
     if (a->second < 0) return eg_study_say(text, "No second network fits the budget.");
-    bool same = strcmp(a->c[a->first].family, a->c[a->second].family) == 0;
-    return explain(text, a, a->second, "Second choice") &&
-           (!same || eg_study_say(text, "Both are of one family: no other fits the budget."));
+    return explain(text, a, a->second, "Second choice") && explain_pair(text, a);
+}
+
+/* The rule in words, with this call's numbers; the caller frees it. NULL: no memory. */
+static char *rule_text(const advice *a) {
+    char list[320], allowed[48];
+    memory_text(allowed, a->max_bytes);
+    if (a->chosen_here)
+        snprintf(list, sizeof list,
+                 "of %zu pretrained networks the %zu with the best ImageNet accuracy for their "
+                 "multiply-adds, at most %d of a kind; left out is what its own family, or two "
+                 "others, beat in both",
+                 a->n_pretrained, a->n, OF_A_KIND);
+    else
+        snprintf(list, sizeof list, "the networks that were named");
+    return eg_format(
+        "Short list: %s. Each is measured on this machine with random images. Score: ImageNet "
+        "top-1 accuracy in percent minus %.0f for every doubling of the time, top-1 - %.0f "
+        "log2(minutes), where minutes is fine-tuning for %lld epochs and extracting features once "
+        "on these %.0f training, %.0f validation and %.0f test images (reading images runs beside "
+        "and is not counted). First choice: best score within %g minutes and %s. Second: best "
+        "score of another kind of network. Other programs that run meanwhile make times longer: "
+        "repeat it when scores are close.%s",
+        list, POINTS_A_DOUBLING, POINTS_A_DOUBLING, (long long)a->o->epochs, a->n_train, a->n_val,
+        a->n_test, a->o->budget_minutes, allowed,
+        a->o->transferability ? " LogME (higher: the frozen features separate these classes "
+                                "better) is shown for weights that are here; it does not decide."
+                              : "");
 }
 
 static eg_status document(json_t **out, advice *a, eg_error *err) {
@@ -313,35 +423,33 @@ static eg_status document(json_t **out, advice *a, eg_error *err) {
             json_object_set_new(row, "fits", json_boolean(a->c[i].fits)) != 0)
             return no_memory(err);
     }
-    json_t *text = json_array();
-    char *rule = eg_format(
-        "Short list: pretrained networks that are beaten in both ImageNet accuracy and "
-        "multiply-adds by none of their own family and by at most one other (at most %d, %d a "
-        "family; or those named), measured here. Score: top-1 accuracy in percent minus %.0f "
-        "log2(minutes of fine-tuning and features on these images): twice the time must buy %.0f "
-        "points. First choice: best score within %.0f minutes and %.2f GB. Second: best score of "
-        "another family. Reading images runs beside and is not counted; LogME is shown, it does "
-        "not decide.",
-        SHORTLIST, A_FAMILY, POINTS_A_DOUBLING, POINTS_A_DOUBLING, a->o->budget_minutes,
-        a->max_bytes / 1e9);
-    bool ok = rule && text && explain_choice(text, a) &&
-              eg_study_rows_sort(a->rows, "name", err) == EG_OK;
-    *out = ok ? json_pack("{s:s, s:{s:f, s:f, s:f}, s:I, s:{s:f, s:f}, s:O, s:s?, s:s?, s:O}",
-                          "rule", rule, "images", "train", a->n_train, "val", a->n_val, "test",
-                          a->n_test, "epochs", (json_int_t)a->o->epochs, "budget", "minutes",
-                          a->o->budget_minutes, "bytes", a->max_bytes, "shortlist", a->rows,
-                          "first", a->first < 0 ? NULL : a->c[a->first].name, "second",
-                          a->second < 0 ? NULL : a->c[a->second].name, "text", text)
-              : NULL;
+    json_t *text = json_array(), *commands = json_array(), *json = NULL;
+    char *rule = rule_text(a);
+    /* the sentences first: they find a row by its place */
+    if (rule && text && commands && explain_choice(text, a) && next_commands(commands, a) &&
+        eg_study_rows_sort(a->rows, a->o->sort ? a->o->sort : "score", err) == EG_OK)
+        json = json_pack(
+            "{s:s, s:{s:I, s:I, s:I}, s:I, s:{s:f, s:o}, s:O, s:s?, s:s?, s:O, s:O}", "rule", rule,
+            "images", "train", (json_int_t)a->n_train, "val", (json_int_t)a->n_val, "test",
+            (json_int_t)a->n_test, "epochs", (json_int_t)a->o->epochs, "budget", "minutes",
+            a->o->budget_minutes, "bytes", eg_json_real(a->max_bytes), "shortlist", a->rows,
+            "first", a->first < 0 ? NULL : a->c[a->first].name, "second",
+            a->second < 0 ? NULL : a->c[a->second].name, "text", text, "commands", commands);
     json_decref(text);
+    json_decref(commands);
     eg_free(rule);
-    return *out ? EG_OK : no_memory(err);
+    if (!json) return no_memory(err);
+    *out = json;
+    return EG_OK;
 }
 
 static eg_status advise(json_t **out, advice *a, const eg_arch_info *const *archs, size_t n,
                         bool named, eg_error *err) {
     EG_TRY(count_images(a, err));
     EG_TRY(make_list(a, archs, n, named, err));
+    EG_TRY(check_weights(a, err));
+    /* before the minutes of measuring: a wrong column shows at once */
+    if (a->o->sort) EG_TRY(eg_study_rows_sort(a->rows, a->o->sort, err));
     double free_bytes = (double)eg_study_memory_free();
     a->max_bytes = a->o->budget_memory > 0 ? 1e9 * a->o->budget_memory
                    : free_bytes > 0        ? free_bytes

@@ -58,7 +58,7 @@ static eg_status parse_modes(eg_run_mode modes[EG_RUN_MODE_COUNT], size_t *n, co
 
 /* Why a pair makes no sense; *reason NULL when it does. */
 static eg_status reason_to_skip(const char **reason, const eg_arch_info *arch, eg_run_mode mode,
-                                const eg_options *o, eg_error *err) {
+                                const eg_options *o, const eg_events *ev, eg_error *err) {
     char *path = NULL;
     *reason = NULL;
     if (mode == EG_RUN_SCRATCH) return EG_OK;
@@ -72,12 +72,14 @@ static eg_status reason_to_skip(const char **reason, const eg_arch_info *arch, e
         EG_TRY(eg_study_weights_cached(&found, arch->name, arch->weights_file, arch->weights_sha256,
                                        o, err));
         path = found.path;
+        if (!path && found.wrong[0]) eg_study_note(ev, "%s", found.wrong);
     }
     if (!path)
         *reason =
             arch->weights_url
                 ? "no pretrained weights here: engraft pull gets them, or --weights MODEL=FILE"
-                : "no pretrained weights were given (--weights MODEL=FILE)";
+                : "no pretrained weights here: scripts/fetch_weights gets them, or --weights "
+                  "MODEL=FILE";
     eg_free(path);
     return EG_OK;
 }
@@ -85,7 +87,7 @@ static eg_status reason_to_skip(const char **reason, const eg_arch_info *arch, e
 static eg_status add_pair(eg_study_plan *p, const eg_arch_info *arch, eg_run_mode mode,
                           const eg_options *o, const eg_events *ev, eg_error *err) {
     const char *reason, *name = eg_study_mode_name(mode);
-    EG_TRY(reason_to_skip(&reason, arch, mode, o, err));
+    EG_TRY(reason_to_skip(&reason, arch, mode, o, ev, err));
     if (!reason) {
         eg_settings *s = &p->runs[p->n_runs];
         EG_TRY(eg_study_settings_resolve(s, o, arch->name, name, err));

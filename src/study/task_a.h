@@ -36,15 +36,21 @@ typedef struct {
 } eg_candidate;
 /* Networks worth measuring: beaten in accuracy and multiply-adds by no network of their own family
  * and by at most one other family; of these the `most` with the best accuracy for their
- * multiply-adds, at most 3 a family. keep (n). Returns how many. */
+ * multiply-adds, at most 2 of a kind (families whose names begin alike: EfficientNet,
+ * EfficientNet-Lite). keep (n). Returns how many. */
 size_t eg_study_shortlist(bool *keep, const eg_candidate *c, size_t n, size_t most);
 /* score = top1 - 2 log2(minutes). *first: best score inside the budgets; *second: best of another
- * family, else of any. -1: there is none. */
+ * kind, else of any. -1: there is none. */
 void eg_study_recommend_rank(int *first, int *second, eg_candidate *c, size_t n, double max_minutes,
                              double max_bytes);
 /* eg_models with o->recommend. */
 eg_status eg_study_recommend(json_t **out, const eg_arch_info *const *archs, size_t n, bool named,
                              const eg_options *o, const eg_events *ev, eg_error *err);
+/* One network's figures at an input of `side` pixels (0: its own). EG_ERR_USAGE: it does not take it. */
 eg_status eg_study_row(json_t **out, const eg_arch_info *arch, int side, eg_error *err);
+/* A row for every network that takes --img-size; the others are left out aloud, but one alone is an
+ * error. */
+eg_status eg_study_rows_make(json_t *rows, const eg_arch_info *const *list, size_t n,
+                             const eg_options *o, const eg_events *ev, eg_error *err);
 
 #endif

@@ -188,13 +188,14 @@ static void check_dx(const eg_kernels *k) {
     for (int ci = 0; ci < N_CHANNELS; ci++) {
         int C = channels[ci];
         size_t rows = 7, n = rows * (size_t)C;
-        k->bn_dx(out, x, y, rows, C, w, w + 100, w + 200, 0.5f);
+        const float *coefficients[4] = {w, w + 100, w + 200, w + 300};
+        k->bn_dx(out, x, y, rows, C, coefficients, 0.5f);
         k->scale_shift_rows(expect_f, x, rows, C, w, w + 100);
         for (size_t i = 0; i < n; i++) {
             size_t c = i % (size_t)C;
             near((double)out[i],
-                 (double)x[i] * 0.5 * (double)w[c] + (double)y[i] * (double)w[100 + c] +
-                     (double)w[200 + c],
+                 (double)x[i] * 0.5 * (double)w[c] +
+                     ((double)y[i] - (double)w[300 + c]) * (double)w[100 + c] + (double)w[200 + c],
                  10);
             near((double)expect_f[i], (double)x[i] * (double)w[c] + (double)w[100 + c], 10);
         }
@@ -409,6 +410,18 @@ static void check_windows(const eg_kernels *k) {
                     }
 }
 
+/* x = x / 2 + 1 goes to 2 in every lane of every chain; a lane that did not take part would show in the mean. */
+static void check_chains(const eg_kernels *k) {
+    float mean = 0;
+    double flops = 0, more = 0;
+    k->fma_chains(&mean, &flops, 64);
+    assert_true(fabsf(mean - 2) < 1e-6f);
+    k->fma_chains(&mean, &more, 192);
+    assert_true(flops >= 2 * 64 && more == 3 * flops);
+    k->fma_chains(&mean, &more, 1); /* start 0 .. 11: mean 5.5, then 3.75 */
+    assert_true(fabsf(mean - 3.75f) < 1e-6f);
+}
+
 #define EACH(check)                                                                                \
     static void test_##check(void **state) {                                                       \
         (void)state;                                                                               \
@@ -423,6 +436,7 @@ EACH(gelu)
 EACH(layer_norm)
 EACH(nan_stays)
 EACH(windows)
+EACH(chains)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -430,7 +444,7 @@ int main(void) {
         cmocka_unit_test(test_reduce),      cmocka_unit_test(test_dx),
         cmocka_unit_test(test_elementwise), cmocka_unit_test(test_nan_stays),
         cmocka_unit_test(test_windows),     cmocka_unit_test(test_gelu),
-        cmocka_unit_test(test_layer_norm),
+        cmocka_unit_test(test_layer_norm),  cmocka_unit_test(test_chains),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -18,12 +18,15 @@ static const struct {
     {"train", "train"},
     {"metrics", "metrics"},
     {"models", "models"},
+    {"recommendation", "recommendation"},
+    {"pull", "pull"},
     {"predictions", "predictions"},
     {"features", "features"},
     {"inspect", "inspect"},
     {"inspect_image", "inspect"},
     {"inspect_run", "inspect"},
     {"version", "version"},
+    {"bench", "bench"},
 };
 enum { N_REPORT_SAMPLES = sizeof report_samples / sizeof *report_samples };
 

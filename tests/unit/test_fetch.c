@@ -375,6 +375,28 @@ static void locked(void **state) {
     fails(&j, EG_ERR_IO, "another process");
 }
 
+/* Links that somebody put there must not lead the bytes into another file. */
+static void symbolic_links(void **state) {
+    (void)state;
+    job j = make("good", "link");
+    char info[640], victim[600];
+    snprintf(info, sizeof info, "%s.info", j.part);
+    snprintf(victim, sizeof victim, "%s/victim", tree_root);
+    tree_write("victim", "mine", 4);
+    assert_int_equal(symlink(victim, j.part), 0);
+    fails(&j, EG_ERR_IO, "is a symbolic link");
+    assert_int_equal(size_of(victim), 4);
+    assert_int_equal(unlink(j.part), 0);
+    assert_int_equal(symlink(victim, info), 0);
+    snprintf(j.url, sizeof j.url, "http://127.0.0.1:%d/alwaysbreaks/w.pth", port);
+    fails(&j, EG_ERR_IO, "broke off");
+    assert_int_equal(size_of(victim), 4);
+    assert_int_equal(symlink(victim, j.target), 0); /* the name itself is replaced, not followed */
+    snprintf(j.url, sizeof j.url, "http://127.0.0.1:%d/good/w.pth", port);
+    succeeds(&j);
+    assert_int_equal(size_of(victim), 4);
+}
+
 /* ---- https ---- */
 
 /* A job at the TLS server that trusts the PEM file `ca` of the tree; NULL: the system's. */
@@ -481,6 +503,7 @@ int main(void) {
         cmocka_unit_test(addresses),
         cmocka_unit_test(full_disk),
         cmocka_unit_test(locked),
+        cmocka_unit_test(symbolic_links),
         cmocka_unit_test(https),
         cmocka_unit_test(https_redirects),
         cmocka_unit_test(https_not_trusted),

@@ -122,6 +122,29 @@ static void failures(void **state) {
     eg_graph_free(&g);
 }
 
+/* The plan has places for EG_MAX_AUX auxiliary losses, and a weight of 0 would make the head the main one. */
+static void auxiliary_heads(void **state) {
+    (void)state;
+    eg_graph g;
+    begin(&g);
+    int x = eg_graph_input(&g, 1, 1, 8);
+    for (int i = 0; i < EG_MAX_AUX; i++)
+        assert_true(g.nodes[eg_graph_aux_head(&g, x, "aux", 4, 0.3f)].aux_weight > 0);
+    assert_int_equal(g.status, EG_OK);
+    assert_int_equal(eg_graph_aux_head(&g, x, "aux", 4, 0.3f), 0);
+    assert_int_equal(g.status, EG_ERR_INTERNAL);
+    eg_graph_free(&g);
+    const float refused[] = {0.0f, -1.0f, NAN};
+    for (int i = 0; i < 3; i++) {
+        begin(&g);
+        x = eg_graph_input(&g, 1, 1, 8);
+        eg_graph_aux_head(&g, x, "aux", 4, refused[i]);
+        assert_int_equal(g.status, EG_ERR_INTERNAL);
+        assert_int_equal(g.n_tensors, 0);
+        eg_graph_free(&g);
+    }
+}
+
 static void expect_conv(const eg_graph *g, int i, const int size[2], const int pads[4]) {
     const eg_node *n = &g->nodes[i];
     assert_true(n->H == size[0] && n->W == size[1]);
@@ -160,6 +183,7 @@ static void both_ways(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(windows), cmocka_unit_test(modules),
-                                       cmocka_unit_test(failures), cmocka_unit_test(both_ways)};
+                                       cmocka_unit_test(failures), cmocka_unit_test(both_ways),
+                                       cmocka_unit_test(auxiliary_heads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

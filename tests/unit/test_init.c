@@ -78,7 +78,7 @@ static void rules(void **state) {
 }
 
 /* The rules of families that have their own: torchvision's densenet.py, squeezenet.py, googlenet.py, inception.py,
- * convnext.py. */
+ * mnasnet.py, mobilenetv3.py, convnext.py. */
 static void own_rules(void **state) {
     (void)state;
     eg_network *net = network_make("densenet121", 1000, 64);
@@ -109,6 +109,20 @@ static void own_rules(void **state) {
     check_normal(net, "Mixed_6e.branch7x7_2.conv.weight", 0.1);
     check_normal(net, "fc.weight", 0.1);
     check_normal(net, "AuxLogits.fc.weight", 0.001);
+    eg_network_free(net);
+
+    net = network_make("mnasnet0_5", 1000, 64);
+    eg_network_init(net, 7);
+    check_normal(net, "layers.14.weight", sqrt(2.0 / 1280));
+    check_uniform(net, "classifier.1.weight", sqrt(3.0 / 1000));
+    check_constant(net, "classifier.1.bias", 0);
+    eg_network_free(net);
+
+    net = network_make("mobilenet_v3_small", 1000, 64);
+    eg_network_init(net, 7);
+    check_normal(net, "features.11.block.1.0.weight", sqrt(2.0 / (576 * 25)));
+    check_normal(net, "classifier.3.weight", 0.01);
+    check_constant(net, "classifier.3.bias", 0);
     eg_network_free(net);
 
     net = network_make("convnext_tiny", 1000, 64);

@@ -90,6 +90,17 @@ static void empty_features(void **unused) {
     assert_true(value < value_of(x, y, N, 4));
 }
 
+/* a class of which no sample is here says nothing: the value is that of the others */
+static void class_without_samples(void **unused) {
+    (void)unused;
+    static float x[N * 4];
+    int32_t y[N];
+    double with_third;
+    make(x, y, N, 4, 2, 9);
+    assert_int_equal(eg_logme(&with_third, x, y, N, 4, 3, NULL), EG_OK);
+    assert_close(with_third, value_of(x, y, N, 4), 1e-12);
+}
+
 static void refusals(void **unused) {
     (void)unused;
     float x[] = {1, 2, 3, 4};
@@ -116,7 +127,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden),         cmocka_unit_test(wide_and_tall_agree),
         cmocka_unit_test(invariances),    cmocka_unit_test(better_features_are_better),
-        cmocka_unit_test(empty_features), cmocka_unit_test(refusals),
+        cmocka_unit_test(empty_features), cmocka_unit_test(class_without_samples),
+        cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "study/task_a.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -32,6 +33,11 @@ static void refusals(void **state) {
     assert_int_equal(eg_study_select(&list, &n, "resnet81", NULL, &err), EG_ERR_USAGE);
     if (!strstr(err.text, "resnet18")) fail_msg("%s", err.text);
     assert_int_equal(eg_study_select(&list, &n, "resnet18,vgg99", NULL, &err), EG_ERR_USAGE);
+    /* too long to be a name: not the end of the list */
+    char longer[200];
+    snprintf(longer, sizeof longer, "resnet18,%0120d,resnet34", 0);
+    assert_int_equal(eg_study_select(&list, &n, longer, NULL, &err), EG_ERR_USAGE);
+    assert_non_null(strstr(err.text, "no network is called 000"));
     assert_int_equal(eg_study_select(&list, &n, NULL, "LSTM", &err), EG_ERR_USAGE);
     assert_int_equal(eg_study_select(&list, &n, "resnet18", "EfficientNet", &err), EG_ERR_USAGE);
 }

@@ -25,13 +25,35 @@ static void shortlist(void **state) {
     assert_true(keep[1] && !keep[0]);
 }
 
-static void three_a_family(void **state) {
+static void two_of_a_kind(void **state) {
     (void)state;
     eg_candidate c[5];
     bool keep[5];
     for (int i = 0; i < 5; i++)
         c[i] = (eg_candidate){.family = "A", .top1 = 70 + i, .multiply_adds = 1e8 * (i + 1)};
+    assert_int_equal(eg_study_shortlist(keep, c, 5, 12), 2);
+    /* names that begin alike are one kind */
+    static const char *const alike[] = {"ResNet", "ResNeXt", "ResNet", "ResNeXt", "ResNet"};
+    for (int i = 0; i < 5; i++) c[i].family = alike[i];
+    assert_int_equal(eg_study_shortlist(keep, c, 5, 12), 2);
+    c[0].family = "RegNetX"; /* and this is another */
     assert_int_equal(eg_study_shortlist(keep, c, 5, 12), 3);
+    assert_true(keep[0]);
+}
+
+/* The second choice is of another kind while one fits. */
+static void second_of_another_kind(void **state) {
+    (void)state;
+    int first, second;
+    eg_candidate c[] = {
+        {.family = "RegNetX", .top1 = 80, .minutes = 1, .bytes = 1},
+        {.family = "RegNetY", .top1 = 79, .minutes = 1, .bytes = 1},
+        {.family = "ResNet", .top1 = 70, .minutes = 1, .bytes = 1},
+    };
+    eg_study_recommend_rank(&first, &second, c, 3, 20, 5);
+    assert_true(first == 0 && second == 2);
+    eg_study_recommend_rank(&first, &second, c, 2, 20, 5);
+    assert_true(first == 0 && second == 1);
 }
 
 static void ranking(void **state) {
@@ -60,7 +82,8 @@ static void ranking(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(shortlist),
-                                       cmocka_unit_test(three_a_family), cmocka_unit_test(ranking)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(shortlist), cmocka_unit_test(two_of_a_kind),
+                                       cmocka_unit_test(second_of_another_kind),
+                                       cmocka_unit_test(ranking)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,7 +48,10 @@ static void errors_name_the_file(void **state) {
     eg_error err = {0};
     assert_int_equal(eg_sha256_file(hex, "no/such/file", &err), EG_ERR_NOT_FOUND);
     assert_non_null(strstr(err.text, "no/such/file: "));
-    assert_int_equal(eg_sha256_file(hex, ".", &err), EG_ERR_IO);
+    assert_int_equal(eg_sha256_file(hex, ".", &err), EG_ERR_INPUT);
+    /* a pipe or a device is no empty file */
+    assert_int_equal(eg_sha256_file(hex, "/dev/null", &err), EG_ERR_INPUT);
+    assert_non_null(strstr(err.text, "/dev/null: is not a regular file"));
     for (uint64_t k = 1; k <= 1; k++) {
         eg_memory_fail_at(k);
         assert_int_equal(eg_sha256_file(hex, "/proc/self/status", &err), EG_ERR_NO_MEMORY);

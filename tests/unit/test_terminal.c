@@ -15,7 +15,10 @@ static void check_width(const char *text, int columns) {
     while (*text != 0) {
         size_t n = strcspn(text, "\n");
         char *line = eg_strndup(text, n);
-        if (eg_report_width(line) > columns) fail_msg("wider than %d: %s", columns, line);
+        /* a command is there to be copied, and stays whole */
+        bool command = strncmp(line, "engraft ", 8) == 0;
+        if (eg_report_width(line) > columns && !command)
+            fail_msg("wider than %d: %s", columns, line);
         if (n > 0) assert_true(line[n - 1] != ' ');
         eg_free(line);
         text += n + (text[n] == '\n');

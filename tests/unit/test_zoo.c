@@ -60,7 +60,7 @@ static void sizes(void **state) {
             if (strcmp(eg_arch_at(i)->family, "Vision transformer") == 0) continue;
             eg_network *net = NULL;
             eg_error err = {0};
-            eg_status status = eg_network_new(&net, eg_arch_at(i)->name, 5, side, &err);
+            eg_status status = eg_network_outline(&net, eg_arch_at(i), 5, side, &err);
             if (side < 64 && status == EG_ERR_USAGE) {
                 assert_non_null(strstr(err.text, "use larger images"));
                 continue;

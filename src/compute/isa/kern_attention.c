@@ -30,7 +30,8 @@ ALWAYS_INLINE void block(float *c, const float *a, const float *b, const eg_smal
         for (int j = 0; j < wide; j++) vf_store(c + (size_t)i * s->c_row + j * VF_N, acc[i][j]);
 }
 
-/* all rows of `wide` vectors of columns: B's part is read again for each block of rows, from cache */
+/* Blocks of ROWS rows, then of two and one, so that each block's size is a constant to the compiler.
+ * All rows of `wide` vectors of columns: B's part is read again for each block of rows, from cache */
 ALWAYS_INLINE void columns(float *c, const float *a, const float *b, const eg_small_product *s,
                            int wide) {
     int i = 0;
@@ -41,6 +42,7 @@ ALWAYS_INLINE void columns(float *c, const float *a, const float *b, const eg_sm
     if (i < s->m) block(c + (size_t)i * s->c_row, a + (size_t)i * s->a_row, b, s, 1, wide);
 }
 
+/* Order of additions: over k, from the first to the last, in every element, whatever block it falls into. */
 void KERNEL(small_product)(float *c, const float *a, const float *b, const eg_small_product *s) {
     int left = s->n / VF_N;
     while (left > 0) {
@@ -57,6 +59,7 @@ void KERNEL(small_product)(float *c, const float *a, const float *b, const eg_sm
     }
 }
 
+/* lane by lane, in order: the same on every compiler */
 ALWAYS_INLINE float add_lanes(vf v) {
     float lane[VF_N], total = 0;
     vf_store(lane, v);
@@ -87,6 +90,7 @@ static void softmax_row(float *x, int n, int padded) {
         vf_store(x + i, e);
         sum = vf_add(sum, e);
     }
+    /* the padding of the row may hold anything: it is neither counted nor kept */
     float tail = 0;
     if (i < n) {
         float lane[VF_N];

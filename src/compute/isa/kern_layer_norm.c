@@ -2,7 +2,8 @@
  * NHWC row at a time, which stays in the first cache between the passes over it. Read first: compute.h, vec.h.  */
 #include "compute/isa/vec.h"
 
-/* sum over the row of x, or of (x - mean)^2 */
+/* Two sums side by side hide the latency of the additions.
+ * Sum over the row of x, or of (x - mean)^2 */
 ALWAYS_INLINE float row_sum(const float *x, int C, float mean, bool squared) {
     vf s0 = vf_set(0), s1 = vf_set(0), m = vf_set(mean);
     int c = 0;
@@ -16,6 +17,7 @@ ALWAYS_INLINE float row_sum(const float *x, int C, float mean, bool squared) {
     return sum;
 }
 
+/* The variance is taken around the mean, not from sums of squares: no digits are lost where the mean is large. */
 void KERNEL(ln_forward)(float *y, float *stats, const float *x, size_t rows, int C,
                         const float *gamma, const float *beta, float epsilon) {
     for (size_t r = 0; r < rows; r++, x += C, y += C) {
@@ -51,7 +53,7 @@ void KERNEL(ln_backward)(float *dx, float *sums, const float *dy, const float *x
             vf_storen(sums + c, vf_fma(d, z, vf_loadn(sums + c, n)), n);
             vf_storen(sums + C + c, vf_add(vf_loadn(sums + C + c, n), d), n);
         }
-        if (!dx) continue;
+        if (!dx) continue; /* the norm is where the trained part of the network ends */
         vf g_mean = vf_set(vf_total(g_sum) / (float)C),
            gz_mean = vf_set(vf_total(gz_sum) / (float)C);
         for (int c = 0; c < C; c += VF_N) {

@@ -147,16 +147,19 @@ void KERNEL(bn_reduce)(double *sums, void *dy, const void *x, size_t rows, int C
 }
 
 void KERNEL(bn_dx)(void *out, const void *gradient, const void *values, size_t rows, int C,
-                   const float *a, const float *b, const float *c0, float row_scale) {
+                   const float *const coefficients[4], float row_scale) {
     elem *dx = out;
     const elem *g = gradient, *x = values;
+    const float *a = coefficients[0], *b = coefficients[1], *c0 = coefficients[2],
+                *mean = coefficients[3];
     vf s = vf_set(row_scale);
     for (size_t r = 0; r < rows; r++) {
         size_t o = r * (size_t)C;
         for (int c = 0; c < C; c += VF_N) {
             int n = C - c < VF_N ? C - c : VF_N;
             vf gs = vf_mul(ve_loadn(g + o + c, n), s);
-            vf t = vf_fma(ve_loadn(x + o + c, n), vf_loadn(b + c, n), vf_loadn(c0 + c, n));
+            vf centred = vf_sub(ve_loadn(x + o + c, n), vf_loadn(mean + c, n));
+            vf t = vf_fma(centred, vf_loadn(b + c, n), vf_loadn(c0 + c, n));
             ve_storen(dx + o + c, vf_fma(gs, vf_loadn(a + c, n), t), n);
         }
     }
