@@ -1,4 +1,4 @@
-/* bench_net MODEL train|predict BATCH REPEATS: seconds of each repeat of a training step (forward, backward, SGD with
+/* bench_net MODEL train|predict BATCH REPEATS [f32|bf16]: seconds of each repeat of a training step (forward, backward, SGD with
  * momentum) or of a prediction batch, random weights, 224 pixels, one warm-up before; a JSON line on stdout.
  * bench/compare.py runs it beside PyTorch. Not a test: nothing here passes or fails.                             */
 #include <stdio.h>
@@ -14,8 +14,8 @@ static int fail(const eg_error *err) {
 
 int main(int argc, char **argv) {
     eg_error err;
-    if (argc != 5) {
-        fprintf(stderr, "usage: bench_net MODEL train|predict BATCH REPEATS\n");
+    if (argc != 5 && argc != 6) {
+        fprintf(stderr, "usage: bench_net MODEL train|predict BATCH REPEATS [f32|bf16]\n");
         return 2;
     }
     bool train = strcmp(argv[2], "train") == 0;
@@ -28,7 +28,8 @@ int main(int argc, char **argv) {
     eg_plan_options o = {.mode = train ? EG_PLAN_TRAIN : EG_PLAN_PREDICT,
                          .batch = batch,
                          .stochastic = true,
-                         .dropout = -1};
+                         .dropout = -1,
+                         .bf16 = argc == 6 && strcmp(argv[5], "bf16") == 0};
     eg_opt_options sgd = {.kind = EG_OPT_SGD, .momentum = 0.9};
     if (eg_plan_new(&plan, net, &o, &err) != EG_OK) return fail(&err);
     if (train && eg_optimizer_for(&opt, net, &sgd, &err) != EG_OK) return fail(&err);
@@ -38,9 +39,10 @@ int main(int argc, char **argv) {
         x[i] = (float)eg_random_uniform(&r) * 4 - 2;
     int32_t *labels = eg_calloc((size_t)batch, sizeof *labels);
     for (int i = 0; i < batch; i++) labels[i] = i % 2;
-    printf(
-        "{\"model\": \"%s\", \"mode\": \"%s\", \"batch\": %d, \"arena_bytes\": %zu, \"seconds\": [",
-        argv[1], argv[2], batch, eg_plan_arena_bytes(plan));
+    printf("{\"model\": \"%s\", \"mode\": \"%s\", \"batch\": %d, \"dtype\": \"%s\", "
+           "\"arena_bytes\": %zu, \"seconds\": [",
+           argv[1], argv[2], batch, eg_plan_is_bf16(plan) ? "bf16" : "f32",
+           eg_plan_arena_bytes(plan));
     for (int i = -1; i < repeats; i++) {
         double start = eg_time_now();
         eg_loss_result loss;

@@ -1,4 +1,4 @@
-/* Door of the compute room: kernels on plain float arrays. Dense convolutions and matrix products (oneDNN, or a plain-C
+/* Door of the compute room: kernels on plain arrays of float or bfloat16. Dense convolutions and matrix products (oneDNN, or a plain-C
  * fallback with the same numbers), and our own vector kernels behind one table. Knows no network and allocates nothing
  * while it runs: callers bring packed weights and scratch. Activations are NHWC.
  * Letters: N batch, H W C input, K P Q output, R kernel side (R S where it is not square),
@@ -16,6 +16,24 @@ eg_isa eg_isa_best(void); /* what processor and operating system can run */
 eg_isa eg_isa_now(void);  /* in use: the best, or the cap */
 eg_status eg_isa_cap(const char *name,
                      eg_error *err); /* before the first kernel call; EG_ERR_USAGE unknown name */
+
+/* ---- number formats of activations and their gradients ---- */
+
+/* BF16: the upper half of an IEEE float, rounded to nearest even, NaN to 0x7fc0. Parameters, statistics and sums are float
+ * in either format. */
+typedef enum { EG_TYPE_F32, EG_TYPE_BF16, EG_TYPE_COUNT } eg_type;
+static inline size_t eg_type_bytes(eg_type type) {
+    return type == EG_TYPE_BF16 ? 2 : 4;
+}
+/* the i-th value of an array of `type` */
+static inline void *eg_value_to(void *p, size_t i, eg_type type) {
+    return (uint8_t *)p + i * eg_type_bytes(type);
+}
+static inline const void *eg_value_at(const void *p, size_t i, eg_type type) {
+    return (const uint8_t *)p + i * eg_type_bytes(type);
+}
+/* The processor multiplies bf16 itself (AVX512-BF16 or AMX), and the cap lets it. */
+bool eg_bf16_is_native(void);
 
 /* ---- our kernels: one list, read by declaration, table, tests and `version --kernels` ---- */
 
@@ -35,15 +53,15 @@ enum {
 /* Affine batch norm of rows x C: y = act(row_scale * (x * scale + shift) + residual). */
 typedef struct {
     const float *scale, *shift; /* (C) */
-    const float *residual;      /* (rows, C) or NULL */
+    const void *residual;       /* values (rows, C) or NULL */
     float row_scale;            /* drop path's factor of this sample; 1 = none */
     int act;
 } eg_bn_apply;
 /* First backward pass: g = (dy + dy2) * act'(.), written over dy; per channel sum of s*g and s*g*(x - mean),
  * s = row_scale. The derivative is recomputed from x, or read from the output y where there was a residual.    */
 typedef struct {
-    const float *dy2; /* second gradient contribution (rows, C) or NULL */
-    const float *y;   /* output, when act is RELU or RELU6 and there was a residual; else NULL */
+    const void *dy2; /* second gradient contribution, values (rows, C) or NULL */
+    const void *y;   /* output, when act is RELU or RELU6 and there was a residual; else NULL */
     const float *scale, *shift, *mean; /* (C) */
     float row_scale;
     int act;
@@ -62,65 +80,79 @@ typedef struct {
     bool add;
 } eg_small_product;
 
-/* X(name, parameters): every kernel runs on one thread and writes only its outputs */
-#define EG_KERNEL_LIST(X)                                                                             \
-    /* layer norm: y = (x - mean) / std * gamma + beta, over the C of each row; y may be x; \
-     * stats (rows,2): mean, 1 / std = 1 / sqrt(var + epsilon), or NULL */         \
-    X(ln_forward, (float *y, float *stats, const float *x, size_t rows, int C, const float *gamma,    \
-                   const float *beta, float epsilon))                                                 \
-    /* sums (2,C): sum of dy * normalised x, and of dy; dx may be dy, NULL = not wanted */            \
-    X(ln_backward, (float *dx, float *sums, const float *dy, const float *x, const float *stats,      \
-                    size_t rows, int C, const float *gamma))                                          \
+/* X(name, parameters): every kernel runs on one thread and writes only its outputs. These exist for values in f32 and in
+ * bf16: a void pointer is an array of values, a float pointer is float in both tables.                           */
+#define EG_VALUE_KERNEL_LIST(X)                                                                       \
     /* sums (2,C) double: += sum of (x - pivot) and of its square; scratch (2,C) float */             \
     X(bn_sums,                                                                                        \
-      (double *sums, const float *x, size_t rows, int C, const float *pivot, float *scratch))         \
-    X(bn_apply, (float *y, const float *x, size_t rows, int C, const eg_bn_apply *a))                 \
+      (double *sums, const void *x, size_t rows, int C, const float *pivot, float *scratch))          \
+    X(bn_apply, (void *y, const void *x, size_t rows, int C, const eg_bn_apply *a))                   \
     /* sums (2,C) double: += ; scratch (2,C) float */                                                 \
-    X(bn_reduce, (double *sums, float *dy, const float *x, size_t rows, int C,                        \
+    X(bn_reduce, (double *sums, void *dy, const void *x, size_t rows, int C,                          \
                   const eg_bn_reduce *a, float *scratch))                                             \
     /* dx = row_scale * g * a + (x - mean) * b + c, coefficients (4,C): a, b, c, mean; dx may be g */ \
-    X(bn_dx, (float *dx, const float *g, const float *x, size_t rows, int C,                          \
+    X(bn_dx, (void *dx, const void *g, const void *x, size_t rows, int C,                             \
               const float *const coefficients[4], float row_scale))                                   \
-    X(act, (float *y, const float *x, size_t n, int act))                                             \
+    X(act, (void *y, const void *x, size_t n, int act))                                               \
     /* dx = dy * act'(x); dx may be dy */                                                             \
-    X(act_backward, (float *dx, const float *dy, const float *x, size_t n, int act))                  \
-    X(add, (float *y, const float *a, const float *b, size_t n)) /* y may be a */                     \
+    X(act_backward, (void *dx, const void *dy, const void *x, size_t n, int act))                     \
+    X(add, (void *y, const void *a, const void *b, size_t n)) /* y may be a */                        \
+    /* values to float and back; f32: a copy */                                                       \
+    X(widen, (float *y, const void *x, size_t n))                                                     \
+    X(narrow, (void *y, const float *x, size_t n))                                                    \
     /* out (C) float: sum over rows of x */                                                           \
-    X(sum_rows, (float *out, const float *x, size_t rows, int C))                                     \
+    X(sum_rows, (float *out, const void *x, size_t rows, int C))                                      \
     /* out (C) float: sum over rows of a * b */                                                       \
-    X(sum_rows_product, (float *out, const float *a, const float *b, size_t rows, int C))             \
+    X(sum_rows_product, (float *out, const void *a, const void *b, size_t rows, int C))               \
     /* y = x * s per channel; y may be x */                                                           \
-    X(scale_rows, (float *y, const float *x, size_t rows, int C, const float *s))                     \
+    X(scale_rows, (void *y, const void *x, size_t rows, int C, const float *s))                       \
     /* y = x * s + t per channel; y may be x */                                                       \
     X(scale_shift_rows,                                                                               \
-      (float *y, const float *x, size_t rows, int C, const float *s, const float *t))                 \
+      (void *y, const void *x, size_t rows, int C, const float *s, const float *t))                   \
     /* output rows [p0, p1) of one sample; y = act(conv + bias), bias NULL = 0 */                     \
-    X(dw_forward, (float *y, const float *x, const float *w, const float *bias, int act,              \
+    X(dw_forward, (void *y, const void *x, const float *w, const float *bias, int act,                \
                    const eg_dw_shape *s, int p0, int p1))                                             \
     /* input-gradient rows [h0, h1) of one sample */                                                  \
     X(dw_backward_data,                                                                               \
-      (float *dx, const float *dy, const float *w, const eg_dw_shape *s, int h0, int h1))             \
+      (void *dx, const void *dy, const float *w, const eg_dw_shape *s, int h0, int h1))               \
     /* dw (R*R, C) += of output rows [p0, p1) */                                                      \
     X(dw_backward_weights,                                                                            \
-      (float *dw, const float *x, const float *dy, const eg_dw_shape *s, int p0, int p1))             \
+      (float *dw, const void *x, const void *dy, const eg_dw_shape *s, int p0, int p1))               \
     /* output rows [p0, p1) of one sample; index: tap of the maximum, (P,Q,C) or NULL */              \
-    X(max_pool, (float *y, uint8_t *index, const float *x, const eg_dw_shape *s, int p0, int p1))     \
-    /* out: the mean of all lanes, near 2 after some 30 rounds; flops: operations done */             \
-    X(fma_chains, (float *out, double *flops, size_t rounds))                                         \
-    X(small_product, (float *c, const float *a, const float *b, const eg_small_product *s))           \
-    /* each row of n floats, padded to EG_LANES: softmax in place, padding becomes 0 */               \
-    X(softmax_rows, (float *x, size_t rows, int n))                                                   \
-    /* dp becomes the gradient of the softmax's input; p: its output; padded alike */                 \
+    X(max_pool, (void *y, uint8_t *index, const void *x, const eg_dw_shape *s, int p0, int p1))       \
+    /* input-gradient rows [h0, h1) of one sample, from the taps that max_pool kept */                \
+    X(max_pool_backward,                                                                              \
+      (void *dx, const void *dy, const uint8_t *index, const eg_dw_shape *s, int h0, int h1))
+
+/* in f32 only: transformers compute in float throughout */
+#define EG_FLOAT_KERNEL_LIST(X)                                                                    \
+    /* layer norm: y = (x - mean) / std * gamma + beta, over the C of each row; y may be x; \
+     * stats (rows,2): mean, 1 / std = 1 / sqrt(var + epsilon), or NULL */      \
+    X(ln_forward, (float *y, float *stats, const float *x, size_t rows, int C, const float *gamma, \
+                   const float *beta, float epsilon))                                              \
+    /* sums (2,C): sum of dy * normalised x, and of dy; dx may be dy, NULL = not wanted */         \
+    X(ln_backward, (float *dx, float *sums, const float *dy, const float *x, const float *stats,   \
+                    size_t rows, int C, const float *gamma))                                       \
+    /* out: the mean of all lanes, near 2 after some 30 rounds; flops: operations done */          \
+    X(fma_chains, (float *out, double *flops, size_t rounds))                                      \
+    X(small_product, (float *c, const float *a, const float *b, const eg_small_product *s))        \
+    /* each row of n floats, padded to EG_LANES: softmax in place, padding becomes 0 */            \
+    X(softmax_rows, (float *x, size_t rows, int n))                                                \
+    /* dp becomes the gradient of the softmax's input; p: its output; padded alike */              \
     X(softmax_backward_rows, (float *dp, const float *p, size_t rows, int n))
+
+#define EG_KERNEL_LIST(X) EG_VALUE_KERNEL_LIST(X) EG_FLOAT_KERNEL_LIST(X)
 
 #define EG_KERNEL_MEMBER(name, params) void(*name) params;
 typedef struct {
     EG_KERNEL_LIST(EG_KERNEL_MEMBER)
 } eg_kernels;
-/* The table in use; total for every instruction set. */
+/* The f32 table in use; total for every instruction set. */
 const eg_kernels *eg_kernels_get(void);
+/* The table for values of `type`; in bf16 the members of EG_FLOAT_KERNEL_LIST are NULL. */
+const eg_kernels *eg_kernels_for(eg_type type);
 /* The table of one instruction set (tests); NULL when this processor cannot run it. */
-const eg_kernels *eg_kernels_of(eg_isa isa);
+const eg_kernels *eg_kernels_of(eg_isa isa, eg_type type);
 
 /* ---- dense convolution (onednn.c, or conv_plain.c) ---- */
 
@@ -129,6 +161,7 @@ typedef struct {
     int pad_before, pad_after; /* rows above and below */
     int pad_left, pad_right;   /* columns */
     int groups;
+    eg_type type; /* of src and dst and their gradients; weights, bias and their gradients: float */
 } eg_conv_shape;
 typedef enum { EG_CONV_FORWARD, EG_CONV_BACKWARD_DATA, EG_CONV_BACKWARD_WEIGHTS } eg_conv_pass;
 /* Forward epilogue: dst = act([dst +] conv + bias). */
@@ -146,13 +179,13 @@ size_t eg_conv_packed_bytes(
 size_t eg_conv_scratch_bytes(const eg_conv *conv);
 /* weights: PyTorch's (K, C/groups, R, S). 64-byte aligned buffers throughout. EG_ERR_INTERNAL on a library failure. */
 eg_status eg_conv_pack(const eg_conv *conv, void *packed, const float *weights, eg_error *err);
-eg_status eg_conv_forward(const eg_conv *conv, float *dst, const float *src, const void *packed,
+eg_status eg_conv_forward(const eg_conv *conv, void *dst, const void *src, const void *packed,
                           const float *bias, void *scratch, eg_error *err);
-eg_status eg_conv_backward_data(const eg_conv *conv, float *dsrc, const float *ddst,
+eg_status eg_conv_backward_data(const eg_conv *conv, void *dsrc, const void *ddst,
                                 const void *packed, void *scratch, eg_error *err);
 /* dweights in PyTorch's order, overwritten; dbias NULL unless asked for in the epilogue. */
 eg_status eg_conv_backward_weights(const eg_conv *conv, float *dweights, float *dbias,
-                                   const float *src, const float *ddst, void *packed, void *scratch,
+                                   const void *src, const void *ddst, void *packed, void *scratch,
                                    eg_error *err);
 /* Row-major C (m,n) = A B [+ C]: A (m,k) or, transposed, stored (k,m); B (k,n) or stored (n,k). */
 eg_status eg_gemm(float *c, const float *a, const float *b, int m, int n, int k, bool transpose_a,

@@ -10,6 +10,7 @@ struct eg_conv {
     eg_conv_shape shape;
     eg_conv_pass pass;
     eg_conv_epilogue epilogue;
+    eg_conv *wide; /* bf16: the f32 convolution that does the work (conv_widen.c) */
 };
 
 typedef struct {
@@ -33,11 +34,20 @@ eg_status eg_conv_new(eg_conv **out, const eg_conv_shape *s, eg_conv_pass pass,
     c->shape = *s;
     c->pass = pass;
     if (e) c->epilogue = *e;
+    if (s->type == EG_TYPE_BF16) {
+        eg_conv_shape wide = eg_compute_widened(s);
+        eg_status status = eg_conv_new(&c->wide, &wide, pass, e, err);
+        if (status != EG_OK) {
+            eg_conv_free(c);
+            return status;
+        }
+    }
     *out = c;
     return EG_OK;
 }
 
 void eg_conv_free(eg_conv *c) {
+    if (c) eg_conv_free(c->wide);
     eg_free(c);
 }
 
@@ -50,8 +60,7 @@ size_t eg_conv_packed_bytes(const eg_conv *c) {
 }
 
 size_t eg_conv_scratch_bytes(const eg_conv *c) {
-    (void)c;
-    return 0;
+    return c->wide ? eg_compute_widened_bytes(&c->shape, c->wide) : 0;
 }
 
 /* index in packed weights of tap (r, t), input channel c of the group, output channel k */
@@ -62,7 +71,7 @@ static size_t packed_at(const eg_conv_shape *s, int r, int t, int c, int k) {
 }
 
 eg_status eg_conv_pack(const eg_conv *conv, void *packed, const float *weights, eg_error *err) {
-    (void)err;
+    if (conv->wide) return eg_compute_widened_pack(conv->wide, packed, weights, err);
     const eg_conv_shape *s = &conv->shape;
     float *out = packed;
     int D = s->C / s->groups;
@@ -118,10 +127,11 @@ static void forward_row(void *context, int i) {
     }
 }
 
-eg_status eg_conv_forward(const eg_conv *c, float *dst, const float *src, const void *packed,
+eg_status eg_conv_forward(const eg_conv *c, void *dst, const void *src, const void *packed,
                           const float *bias, void *scratch, eg_error *err) {
-    (void)scratch;
-    (void)err;
+    if (c->wide)
+        return eg_compute_widened_forward(c->wide, &c->shape, c->epilogue.add, dst, src, packed,
+                                          bias, scratch, err);
     job j = {c, dst, src, packed, c->epilogue.bias ? bias : NULL};
     eg_pool_run(forward_row, &j, c->shape.N * c->shape.P);
     return EG_OK;
@@ -156,10 +166,10 @@ static void data_row(void *context, int i) {
     }
 }
 
-eg_status eg_conv_backward_data(const eg_conv *c, float *dsrc, const float *ddst,
-                                const void *packed, void *scratch, eg_error *err) {
-    (void)scratch;
-    (void)err;
+eg_status eg_conv_backward_data(const eg_conv *c, void *dsrc, const void *ddst, const void *packed,
+                                void *scratch, eg_error *err) {
+    if (c->wide)
+        return eg_compute_widened_data(c->wide, &c->shape, dsrc, ddst, packed, scratch, err);
     job j = {c, dsrc, ddst, packed, NULL};
     eg_pool_run(data_row, &j, c->shape.N * c->shape.H);
     return EG_OK;
@@ -189,11 +199,11 @@ static void weights_tap(void *context, int i) {
             }
 }
 
-eg_status eg_conv_backward_weights(const eg_conv *c, float *dweights, float *dbias,
-                                   const float *src, const float *ddst, void *packed, void *scratch,
-                                   eg_error *err) {
-    (void)scratch;
-    (void)err;
+eg_status eg_conv_backward_weights(const eg_conv *c, float *dweights, float *dbias, const void *src,
+                                   const void *ddst, void *packed, void *scratch, eg_error *err) {
+    if (c->wide)
+        return eg_compute_widened_weights(c->wide, &c->shape, dweights, dbias, src, ddst, packed,
+                                          scratch, err);
     const eg_conv_shape *s = &c->shape;
     float *sum = packed;
     memset(packed, 0, weight_count(s) * sizeof *sum);

@@ -1,23 +1,34 @@
 /* Which copy of the kernels runs: one table an instruction set, each total, chosen once from what the processor and the
  * operating system can do, capped on request. The choice is visible in `engraft version --kernels`.             */
 #include "compute/backend.h"
+#include <cpuid.h>
 #include <string.h>
 
-#define DECLARE_ALL(isa)             EG_KERNEL_LIST(DECLARE_##isa)
-#define DECLARE_SCALAR(name, params) void eg_kern_##name##_scalar params;
-#define DECLARE_AVX2(name, params)   void eg_kern_##name##_avx2 params;
-#define DECLARE_AVX512(name, params) void eg_kern_##name##_avx512 params;
-DECLARE_ALL(SCALAR)
-DECLARE_ALL(AVX2)
-DECLARE_ALL(AVX512)
+/* f32: every kernel; bf16: those that have values */
+#define DECLARE(name, params, isa)        void eg_kern_##name##_##isa params;
+#define DECLARE_SCALAR(name, params)      DECLARE(name, params, scalar)
+#define DECLARE_AVX2(name, params)        DECLARE(name, params, avx2)
+#define DECLARE_AVX512(name, params)      DECLARE(name, params, avx512)
+#define DECLARE_SCALAR_BF16(name, params) DECLARE(name, params, scalar_bf16)
+#define DECLARE_AVX2_BF16(name, params)   DECLARE(name, params, avx2_bf16)
+#define DECLARE_AVX512_BF16(name, params) DECLARE(name, params, avx512_bf16)
+EG_KERNEL_LIST(DECLARE_SCALAR)
+EG_KERNEL_LIST(DECLARE_AVX2)
+EG_KERNEL_LIST(DECLARE_AVX512)
+EG_VALUE_KERNEL_LIST(DECLARE_SCALAR_BF16)
+EG_VALUE_KERNEL_LIST(DECLARE_AVX2_BF16)
+EG_VALUE_KERNEL_LIST(DECLARE_AVX512_BF16)
 
-#define MEMBER_SCALAR(name, params) .name = eg_kern_##name##_scalar,
-#define MEMBER_AVX2(name, params)   .name = eg_kern_##name##_avx2,
-#define MEMBER_AVX512(name, params) .name = eg_kern_##name##_avx512,
-static const eg_kernels tables[EG_ISA_COUNT] = {
-    [EG_ISA_SCALAR] = {EG_KERNEL_LIST(MEMBER_SCALAR)},
-    [EG_ISA_AVX2] = {EG_KERNEL_LIST(MEMBER_AVX2)},
-    [EG_ISA_AVX512] = {EG_KERNEL_LIST(MEMBER_AVX512)},
+#define MEMBER_SCALAR(name, params)      .name = eg_kern_##name##_scalar,
+#define MEMBER_AVX2(name, params)        .name = eg_kern_##name##_avx2,
+#define MEMBER_AVX512(name, params)      .name = eg_kern_##name##_avx512,
+#define MEMBER_SCALAR_BF16(name, params) .name = eg_kern_##name##_scalar_bf16,
+#define MEMBER_AVX2_BF16(name, params)   .name = eg_kern_##name##_avx2_bf16,
+#define MEMBER_AVX512_BF16(name, params) .name = eg_kern_##name##_avx512_bf16,
+static const eg_kernels tables[EG_ISA_COUNT][EG_TYPE_COUNT] = {
+    [EG_ISA_SCALAR] = {{EG_KERNEL_LIST(MEMBER_SCALAR)}, {EG_VALUE_KERNEL_LIST(MEMBER_SCALAR_BF16)}},
+    [EG_ISA_AVX2] = {{EG_KERNEL_LIST(MEMBER_AVX2)}, {EG_VALUE_KERNEL_LIST(MEMBER_AVX2_BF16)}},
+    [EG_ISA_AVX512] = {{EG_KERNEL_LIST(MEMBER_AVX512)}, {EG_VALUE_KERNEL_LIST(MEMBER_AVX512_BF16)}},
 };
 static const char *const names[EG_ISA_COUNT] = {"scalar", "avx2", "avx512"};
 
@@ -54,10 +65,20 @@ eg_status eg_isa_cap(const char *name, eg_error *err) {
                    name);
 }
 
-const eg_kernels *eg_kernels_of(eg_isa isa) {
-    return isa < EG_ISA_COUNT && isa <= eg_isa_best() ? &tables[isa] : NULL;
+bool eg_bf16_is_native(void) {
+    unsigned a, b, c, d;
+    if (eg_isa_now() != EG_ISA_AVX512 || !__get_cpuid_count(7, 1, &a, &b, &c, &d)) return false;
+    return (a & (1u << 5)) != 0; /* AVX512-BF16; every processor with AMX-BF16 has it */
+}
+
+const eg_kernels *eg_kernels_of(eg_isa isa, eg_type type) {
+    return isa < EG_ISA_COUNT && isa <= eg_isa_best() ? &tables[isa][type] : NULL;
+}
+
+const eg_kernels *eg_kernels_for(eg_type type) {
+    return &tables[eg_isa_now()][type];
 }
 
 const eg_kernels *eg_kernels_get(void) {
-    return &tables[eg_isa_now()];
+    return eg_kernels_for(EG_TYPE_F32);
 }

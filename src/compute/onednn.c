@@ -23,11 +23,13 @@ typedef const dnnl_memory_desc_t *md_view;
 struct eg_conv {
     eg_conv_shape shape;
     eg_conv_pass pass;
-    bool bias;
+    bool bias, add;
     dnnl_primitive_t primitive,
         reorder; /* reorder: plain -> packed weights, or packed gradient -> plain */
     dnnl_memory_t src, dst, packed, plain, bias_memory, scratch;
     size_t packed_bytes, scratch_bytes;
+    eg_conv
+        *wide; /* bf16 that oneDNN has not: the f32 convolution that does the work (conv_widen.c) */
 };
 
 static dnnl_engine_t engine;
@@ -75,13 +77,18 @@ const char *eg_compute_backend(void) {
 
 /* ---- the differences between v2 and v3 ---- */
 
-static dnnl_status_t md_make(md_value *md, int n, const dnnl_dim_t *sides, dnnl_format_tag_t tag) {
+static dnnl_data_type_t data_type(eg_type type) {
+    return type == EG_TYPE_BF16 ? dnnl_bf16 : dnnl_f32;
+}
+
+static dnnl_status_t md_make(md_value *md, int n, const dnnl_dim_t *sides, dnnl_data_type_t type,
+                             dnnl_format_tag_t tag) {
     dnnl_dims_t dims = {0};
     for (int i = 0; i < n; i++) dims[i] = sides[i];
 #    if V3
-    return dnnl_memory_desc_create_with_tag(md, n, dims, dnnl_f32, tag);
+    return dnnl_memory_desc_create_with_tag(md, n, dims, type, tag);
 #    else
-    return dnnl_memory_desc_init_by_tag(md, n, dims, dnnl_f32, tag);
+    return dnnl_memory_desc_init_by_tag(md, n, dims, type, tag);
 #    endif
 }
 
@@ -135,7 +142,7 @@ static dnnl_status_t append_act(dnnl_post_ops_t ops, int act) {
 
 static dnnl_status_t append_sum(dnnl_post_ops_t ops) {
 #    if V3
-    return dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_f32);
+    return dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_data_type_undef); /* dst's own type */
 #    else
     return dnnl_post_ops_append_sum(ops, 1.0f);
 #    endif
@@ -188,7 +195,9 @@ static dnnl_status_t pd_backward(dnnl_primitive_desc_t *pd, const conv_mds *m, e
 
 /* ---- building ---- */
 
-static dnnl_status_t make_mds(conv_mds *m, const eg_conv_shape *s) {
+/* the weight gradient is float in either type: no sum of it is rounded before the optimiser sees it */
+static dnnl_status_t make_mds(conv_mds *m, const eg_conv_shape *s, dnnl_data_type_t weights) {
+    dnnl_data_type_t value = data_type(s->type);
     dnnl_dim_t src[4] = {s->N, s->C, s->H, s->W}, dst[4] = {s->N, s->K, s->P, s->Q};
     dnnl_dim_t plain[4] = {s->K, s->C, s->R, s->S}, bias[1] = {s->K};
     dnnl_dim_t grouped[5] = {s->groups, s->K / s->groups, s->C / s->groups, s->R, s->S};
@@ -198,13 +207,20 @@ static dnnl_status_t make_mds(conv_mds *m, const eg_conv_shape *s) {
         m->before[i] = i == 0 ? s->pad_before : s->pad_left;
         m->after[i] = i == 0 ? s->pad_after : s->pad_right;
     }
-    dnnl_status_t e = md_make(&m->src, 4, src, dnnl_nhwc);
-    if (e == dnnl_success) e = md_make(&m->dst, 4, dst, dnnl_nhwc);
+    dnnl_status_t e = md_make(&m->src, 4, src, value, dnnl_nhwc);
+    if (e == dnnl_success) e = md_make(&m->dst, 4, dst, value, dnnl_nhwc);
     if (e == dnnl_success)
-        e = s->groups > 1 ? md_make(&m->weights, 5, grouped, dnnl_format_tag_any)
-                          : md_make(&m->weights, 4, plain, dnnl_format_tag_any);
-    if (e == dnnl_success) e = md_make(&m->bias, 1, bias, dnnl_a);
+        e = s->groups > 1 ? md_make(&m->weights, 5, grouped, weights, dnnl_format_tag_any)
+                          : md_make(&m->weights, 4, plain, weights, dnnl_format_tag_any);
+    if (e == dnnl_success) e = md_make(&m->bias, 1, bias, dnnl_f32, dnnl_a);
     return e;
+}
+
+static void drop_mds(conv_mds *m) {
+    md_drop(&m->src);
+    md_drop(&m->dst);
+    md_drop(&m->weights);
+    md_drop(&m->bias);
 }
 
 static dnnl_status_t make_attr(dnnl_primitive_attr_t *attr, const eg_conv_epilogue *e,
@@ -234,8 +250,8 @@ static dnnl_status_t make_reorder(eg_conv *c, md_view packed) {
     dnnl_dim_t grouped[5] = {s->groups, s->K / s->groups, s->C / s->groups, s->R, s->S};
     md_value md;
     memset(&md, 0, sizeof md);
-    dnnl_status_t e =
-        s->groups > 1 ? md_make(&md, 5, grouped, dnnl_goihw) : md_make(&md, 4, plain, dnnl_oihw);
+    dnnl_status_t e = s->groups > 1 ? md_make(&md, 5, grouped, dnnl_f32, dnnl_goihw)
+                                    : md_make(&md, 4, plain, dnnl_f32, dnnl_oihw);
     bool to_plain = c->pass == EG_CONV_BACKWARD_WEIGHTS;
     dnnl_primitive_desc_t pd = NULL;
     if (e == dnnl_success)
@@ -265,7 +281,7 @@ static dnnl_status_t finish(eg_conv *c, dnnl_primitive_desc_t pd) {
     if (e == dnnl_success && c->bias) {
         dnnl_dim_t dims[1] = {c->shape.K};
         md_value md;
-        e = md_make(&md, 1, dims, dnnl_a);
+        e = md_make(&md, 1, dims, dnnl_f32, dnnl_a);
         if (e == dnnl_success) e = memory_for(&c->bias_memory, MD(md));
         md_drop(&md);
     }
@@ -273,17 +289,21 @@ static dnnl_status_t finish(eg_conv *c, dnnl_primitive_desc_t pd) {
 }
 
 static dnnl_status_t build(eg_conv *c, const eg_conv_epilogue *e) {
-    conv_mds m;
+    conv_mds m, forward; /* forward: with weights in the values' type, for the hint */
     memset(&m, 0, sizeof m);
+    memset(&forward, 0, sizeof forward);
+    dnnl_data_type_t value = data_type(c->shape.type);
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL, hint = NULL;
-    dnnl_status_t s = make_mds(&m, &c->shape);
+    dnnl_status_t s =
+        make_mds(&m, &c->shape, c->pass == EG_CONV_BACKWARD_WEIGHTS ? dnnl_f32 : value);
+    if (s == dnnl_success) s = make_mds(&forward, &c->shape, value);
     if (s == dnnl_success) s = make_attr(&attr, e, c->pass == EG_CONV_FORWARD);
     if (s == dnnl_success) {
         if (c->pass == EG_CONV_FORWARD) {
             s = pd_forward(&pd, &m, e->bias, dnnl_forward_inference, attr);
         } else {
-            s = pd_forward(&hint, &m, e->bias, dnnl_forward_training, NULL);
+            s = pd_forward(&hint, &forward, e->bias, dnnl_forward_training, NULL);
             if (s == dnnl_success) s = pd_backward(&pd, &m, c->pass, e->bias, hint, attr);
         }
     }
@@ -291,10 +311,8 @@ static dnnl_status_t build(eg_conv *c, const eg_conv_epilogue *e) {
     if (hint) dnnl_primitive_desc_destroy(hint);
     if (pd) dnnl_primitive_desc_destroy(pd);
     if (attr) dnnl_primitive_attr_destroy(attr);
-    md_drop(&m.src);
-    md_drop(&m.dst);
-    md_drop(&m.weights);
-    md_drop(&m.bias);
+    drop_mds(&m);
+    drop_mds(&forward);
     return s;
 }
 
@@ -303,6 +321,19 @@ static dnnl_status_t build(eg_conv *c, const eg_conv_epilogue *e) {
 static bool gathers(const eg_conv_shape *s, eg_conv_pass pass) {
     return pass == EG_CONV_BACKWARD_WEIGHTS && s->R == 1 && s->S == 1 && s->stride > 1 &&
            s->C < 16 && s->groups == 1 && s->pad_before == 0 && s->pad_left == 0;
+}
+
+/* oneDNN 2.6 has bf16 from AVX-512 on */
+static bool lacks_bf16(const eg_conv_shape *s, eg_conv_pass pass) {
+    return s->type == EG_TYPE_BF16 && (eg_isa_now() != EG_ISA_AVX512 || gathers(s, pass));
+}
+
+static eg_status widen(eg_conv *c, const eg_conv_epilogue *e, eg_error *err) {
+    eg_conv_shape wide = eg_compute_widened(&c->shape);
+    EG_TRY(eg_conv_new(&c->wide, &wide, c->pass, e, err));
+    c->packed_bytes = c->wide->packed_bytes;
+    c->scratch_bytes = eg_compute_widened_bytes(&c->shape, c->wide);
+    return EG_OK;
 }
 
 eg_status eg_conv_new(eg_conv **out, const eg_conv_shape *s, eg_conv_pass pass,
@@ -315,6 +346,15 @@ eg_status eg_conv_new(eg_conv **out, const eg_conv_shape *s, eg_conv_pass pass,
     c->shape = *s;
     c->pass = pass;
     c->bias = e->bias && pass != EG_CONV_BACKWARD_DATA;
+    c->add = e->add;
+    if (lacks_bf16(s, pass)) {
+        eg_status wide = widen(c, e, err);
+        if (wide == EG_OK)
+            *out = c;
+        else
+            eg_conv_free(c);
+        return wide;
+    }
     if (gathers(s, pass)) {
         c->scratch_bytes =
             (size_t)s->N * (size_t)s->P * (size_t)s->Q * (size_t)s->C * sizeof(float);
@@ -339,6 +379,7 @@ void eg_conv_free(eg_conv *c) {
         if (memories[i]) dnnl_memory_destroy(memories[i]);
     if (c->primitive) dnnl_primitive_destroy(c->primitive);
     if (c->reorder) dnnl_primitive_destroy(c->reorder);
+    eg_conv_free(c->wide);
     eg_free(c);
 }
 
@@ -375,6 +416,7 @@ static eg_status run_reorder(const eg_conv *c, const void *from, void *to, eg_er
 }
 
 eg_status eg_conv_pack(const eg_conv *c, void *packed, const float *weights, eg_error *err) {
+    if (c->wide) return eg_compute_widened_pack(c->wide, packed, weights, err);
     return run_reorder(c, weights, packed, err);
 }
 
@@ -397,8 +439,11 @@ static eg_status execute(const eg_conv *c, const argument *list, int n, eg_error
     return EG_OK;
 }
 
-eg_status eg_conv_forward(const eg_conv *c, float *dst, const float *src, const void *packed,
+eg_status eg_conv_forward(const eg_conv *c, void *dst, const void *src, const void *packed,
                           const float *bias, void *scratch, eg_error *err) {
+    if (c->wide)
+        return eg_compute_widened_forward(c->wide, &c->shape, c->add, dst, src, packed, bias,
+                                          scratch, err);
     const argument list[] = {{DNNL_ARG_SRC, c->src, src},
                              {DNNL_ARG_WEIGHTS, c->packed, packed},
                              {DNNL_ARG_BIAS, c->bias_memory, bias},
@@ -407,8 +452,10 @@ eg_status eg_conv_forward(const eg_conv *c, float *dst, const float *src, const 
     return execute(c, list, 5, err);
 }
 
-eg_status eg_conv_backward_data(const eg_conv *c, float *dsrc, const float *ddst,
-                                const void *packed, void *scratch, eg_error *err) {
+eg_status eg_conv_backward_data(const eg_conv *c, void *dsrc, const void *ddst, const void *packed,
+                                void *scratch, eg_error *err) {
+    if (c->wide)
+        return eg_compute_widened_data(c->wide, &c->shape, dsrc, ddst, packed, scratch, err);
     const argument list[] = {{DNNL_ARG_DIFF_SRC, c->src, dsrc},
                              {DNNL_ARG_WEIGHTS, c->packed, packed},
                              {DNNL_ARG_DIFF_DST, c->dst, ddst},
@@ -431,9 +478,11 @@ static eg_status gathered_weights(const eg_conv *c, float *dweights, float *dbia
     return eg_gemm(dweights, ddst, pixels, s->K, s->C, (int)rows, true, false, false, err);
 }
 
-eg_status eg_conv_backward_weights(const eg_conv *c, float *dweights, float *dbias,
-                                   const float *src, const float *ddst, void *packed, void *scratch,
-                                   eg_error *err) {
+eg_status eg_conv_backward_weights(const eg_conv *c, float *dweights, float *dbias, const void *src,
+                                   const void *ddst, void *packed, void *scratch, eg_error *err) {
+    if (c->wide)
+        return eg_compute_widened_weights(c->wide, &c->shape, dweights, dbias, src, ddst, packed,
+                                          scratch, err);
     if (!c->primitive) return gathered_weights(c, dweights, dbias, src, ddst, scratch, err);
     const argument list[] = {{DNNL_ARG_SRC, c->src, src},
                              {DNNL_ARG_DIFF_DST, c->dst, ddst},

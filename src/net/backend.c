@@ -23,3 +23,7 @@ json_t *eg_net_backend_json(bool kernels) {
 eg_status eg_net_isa_limit(const char *isa, eg_error *err) {
     return eg_isa_cap(isa, err);
 }
+
+bool eg_net_bf16_native(void) {
+    return eg_bf16_is_native();
+}

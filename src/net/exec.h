@@ -55,6 +55,8 @@ struct eg_step {
     int index;                     /* own number */
     void *state;                   /* the op's primitives */
 
+    eg_type type; /* of the output and its gradient; set before prepare */
+
     /* needs, filled by prepare */
     bool keep_x, keep_y;                  /* backward reads input 0 / the output */
     bool takes_two;                       /* backward sums two gradients itself */
@@ -81,6 +83,8 @@ struct eg_plan {
     uint8_t *arena;
     size_t arena_bytes;
     bool owns_arena, fresh; /* fresh: constants are folded */
+    eg_type type;           /* of values between input and head */
+    int input;              /* buffer the caller fills, float */
     int n;                  /* samples of the present forward: batch, or the tail's */
     uint64_t step_key;      /* keys dropout */
     double *seconds; /* of each step, forward and backward (profile.c); NULL: nobody measures */
@@ -96,10 +100,11 @@ struct eg_plan {
 static inline void *eg_plan_at(const eg_plan *plan, int buffer) {
     return buffer < 0 ? NULL : plan->arena + plan->memory.buffers[buffer].offset;
 }
-static inline float *eg_step_y(const eg_plan *plan, const eg_step *s) {
+/* output and input k of a step, values of the type of the step that made them */
+static inline void *eg_step_y(const eg_plan *plan, const eg_step *s) {
     return eg_plan_at(plan, s->y);
 }
-static inline const float *eg_step_x(const eg_plan *plan, const eg_step *s, int k) {
+static inline const void *eg_step_x(const eg_plan *plan, const eg_step *s, int k) {
     return eg_plan_at(plan, plan->steps[s->input[k]].y);
 }
 /* the node that made input k: shape of the input */
@@ -115,7 +120,11 @@ static inline size_t eg_step_rows(const eg_plan *plan, const eg_node *node) {
 static inline size_t eg_step_count(const eg_plan *plan, const eg_node *node) {
     return eg_step_rows(plan, node) * (size_t)node->C;
 }
-/* floats of one sample of the node's value */
+/* bytes of the step's output */
+static inline size_t eg_step_bytes(const eg_plan *plan, const eg_step *s) {
+    return eg_step_count(plan, s->node) * eg_type_bytes(s->type);
+}
+/* values of one sample of the node's output */
 static inline size_t eg_node_size(const eg_node *node) {
     return (size_t)node->H * (size_t)node->W * (size_t)node->C;
 }
@@ -129,6 +138,8 @@ void eg_span_run(eg_span_fn fn, void *context, size_t n, size_t grain);
 
 /* Which op runs a node (ops.c), and the one for a folded convolution. */
 const eg_op *eg_op_of(eg_op_kind kind);
+/* The type of the op's output when its inputs are of `type`; false: it has no code for them (ops.c). */
+bool eg_op_type(eg_type *out, eg_op_kind kind, eg_type type);
 /* `prepare` of ops that keep nothing and work in no space of their own. */
 eg_status eg_op_no_needs(eg_plan *plan, eg_step *step, eg_error *err);
 extern const eg_op eg_op_input, eg_op_conv, eg_op_dwconv, eg_op_bn, eg_op_act, eg_op_add,
@@ -148,11 +159,11 @@ void eg_channel_sums_store(float *out, const double *sums, size_t n);
 eg_conv_shape eg_conv_shape_of(const eg_plan *plan, const eg_node *node, const eg_node *from);
 /* Depthwise forward of all samples of the plan, `node` on the output of `from`: y = act(conv + bias), w (R*R, C), bias NULL
  * = 0 (op_dwconv.c; also the folded one). */
-void eg_dwconv_run(const eg_plan *plan, const eg_node *node, const eg_node *from, float *y,
-                   const float *x, const float *w, const float *bias, int act);
+void eg_dwconv_run(const eg_plan *plan, const eg_node *node, const eg_node *from, void *y,
+                   const void *x, const float *w, const float *bias, int act, eg_type type);
 /* The same for its input gradient. */
-void eg_dwconv_data_run(const eg_plan *plan, const eg_node *node, const eg_node *from, float *dx,
-                        const float *dy, const float *w);
+void eg_dwconv_data_run(const eg_plan *plan, const eg_node *node, const eg_node *from, void *dx,
+                        const void *dy, const float *w, eg_type type);
 /* PyTorch's depthwise weights (C, 1, R, R) to the kernels' (R*R, C). */
 void eg_dwconv_pack(float *packed, const float *weights, int C, int taps);
 /* Per-sample drop-path factors (0 or 1 / (1 - rate)) of this forward; the step's number keys the stream. */

@@ -1,6 +1,6 @@
 /* Door of the net room: networks as tables, their tensors under torchvision's names, executable plans (forward,
  * backward, one arena), optimisers and checkpoints. Knows no image file and no statistic.
- * Letters: N batch, H W C input, K classes or output channels, P Q output, R S kernel. Activations are NHWC float.  */
+ * Letters: N batch, H W C input, K classes or output channels, P Q output, R S kernel. Activations are NHWC.  */
 #ifndef EG_NET_H
 #define EG_NET_H
 
@@ -134,12 +134,15 @@ typedef struct {
     double dropout;     /* rate of dropout layers; negative = the network's own */
     uint64_t seed;      /* of dropout and stochastic depth */
     bool features_only; /* PREDICT: stop at the last linear layer's input */
+    bool
+        bf16; /* activations and their gradients in bfloat16; a network with an op that has none runs in float (eg_plan_is_bf16) */
 } eg_plan_options;
 
 typedef struct eg_plan eg_plan;
 eg_status eg_plan_new(eg_plan **out, eg_network *net, const eg_plan_options *o, eg_error *err);
 void eg_plan_free(eg_plan *plan);
 size_t eg_plan_arena_bytes(const eg_plan *plan);
+bool eg_plan_is_bf16(const eg_plan *plan);
 float *eg_plan_input(eg_plan *plan); /* (N, H, W, 3), filled by the caller before forward */
 /* Run the first n <= N samples. TRAIN with n < N makes a second plan for n on the same arena at the first call, so that
  * batch statistics count real samples only. `step` keys dropout. PREDICT reads the weights as they were at the last
@@ -235,5 +238,7 @@ double eg_schedule_lr(const eg_schedule *s, int64_t step);
 /* What this build and machine run on: fills JSON for `version`. */
 json_t *eg_net_backend_json(bool kernels);
 eg_status eg_net_isa_limit(const char *isa, eg_error *err);
+/* The processor computes bf16 natively: what --dtype auto asks. */
+bool eg_net_bf16_native(void);
 
 #endif

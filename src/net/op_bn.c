@@ -49,12 +49,16 @@ static eg_status prepare(eg_plan *plan, eg_step *s, eg_error *err) {
 typedef struct {
     const eg_plan *plan;
     const eg_node *node;
+    eg_type type; /* of all values */
+    const eg_kernels *kernels;
     size_t rows, chunk_rows, sample_rows;
     uint8_t *partial;
     size_t partial_size;
-    const float *x, *dy2, *y_mask;
-    float *y, *dy;
-    const float *residual, *factor; /* factor NULL: no drop path */
+    const void *x, *dy2, *y_mask;
+    void *y, *dy;
+    const void *residual;
+    const float *factor; /* NULL: no drop path */
+    const float *pivot;  /* of the statistics */
     eg_bn_apply apply;
     eg_bn_reduce reduce;
     const float *dx[4]; /* coefficients of dx and the mean */
@@ -62,7 +66,9 @@ typedef struct {
 } bn_job;
 
 static bn_job make_job(const eg_plan *plan, const eg_step *s) {
-    bn_job j = {.plan = plan, .node = s->node, .rows = eg_step_rows(plan, s->node)};
+    bn_job j = {.plan = plan, .node = s->node, .type = s->type};
+    j.kernels = eg_kernels_for(s->type);
+    j.rows = eg_step_rows(plan, s->node);
     j.chunk_rows = (j.rows + CHUNKS - 1) / CHUNKS;
     j.sample_rows = (size_t)s->node->H * (size_t)s->node->W;
     j.partial_size = partial_bytes(s->node);
@@ -100,9 +106,8 @@ static void statistics_chunk(void *context, int i) {
     size_t n = j->rows - begin < j->chunk_rows ? j->rows - begin : j->chunk_rows;
     double *sums = (double *)(void *)(j->partial + (size_t)i * j->partial_size);
     memset(sums, 0, 2 * C * sizeof *sums);
-    /* the first row as pivot keeps the squares small where the mean is far from 0 */
-    eg_kernels_get()->bn_sums(sums, j->x + begin * C, n, (int)C, j->x,
-                              (float *)(void *)(sums + 2 * C));
+    j->kernels->bn_sums(sums, eg_value_at(j->x, begin * C, j->type), n, (int)C, j->pivot,
+                        (float *)(void *)(sums + 2 * C));
 }
 
 static void sum_chunks(const bn_job *j) {
@@ -122,7 +127,7 @@ static void batch_statistics(const bn_job *j, const saved_values *v, const eg_ne
         double shifted = sums[c] / rows;
         double variance = sums[j->node->C + c] / rows - shifted * shifted;
         if (variance < 0) variance = 0; /* rounding; NaN stays */
-        double average = (double)j->x[c] + shifted;
+        double average = (double)j->pivot[c] + shifted;
         v->mean[c] = (float)average;
         v->invstd[c] = (float)(1.0 / sqrt(variance + (double)j->node->epsilon));
         double unbiased = rows > 1 ? variance * rows / (rows - 1) : variance;
@@ -137,8 +142,9 @@ static void apply_span(const bn_job *j, size_t begin, size_t end, float factor, 
     size_t at = begin * (size_t)j->node->C;
     eg_bn_apply a = j->apply;
     a.row_scale = factor;
-    a.residual = j->residual ? j->residual + at : NULL;
-    eg_kernels_get()->bn_apply(j->y + at, j->x + at, end - begin, j->node->C, &a);
+    a.residual = j->residual ? eg_value_at(j->residual, at, j->type) : NULL;
+    j->kernels->bn_apply(eg_value_to(j->y, at, j->type), eg_value_at(j->x, at, j->type),
+                         end - begin, j->node->C, &a);
 }
 
 static void apply_chunk(void *context, int i) {
@@ -163,6 +169,9 @@ static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
     bn_job j = make_job(plan, s);
     j.partial = eg_plan_at(plan, s->forward_work);
     if (uses_batch(plan)) {
+        /* the first row as pivot keeps the squares small where the mean is far from 0; the place of the means holds it */
+        j.kernels->widen(v.mean, j.x, (size_t)node->C);
+        j.pivot = v.mean;
         eg_pool_run(statistics_chunk, &j, chunk_count(&j));
         sum_chunks(&j);
         batch_statistics(&j, &v, mean, var, eg_step_tensor(plan, node, 4));
@@ -194,10 +203,10 @@ static void reduce_span(const bn_job *j, size_t begin, size_t end, float factor,
     double *sums = (double *)(void *)(j->partial + (size_t)i * j->partial_size);
     eg_bn_reduce r = j->reduce;
     r.row_scale = factor;
-    r.dy2 = j->dy2 ? j->dy2 + at : NULL;
-    r.y = j->y_mask ? j->y_mask + at : NULL;
-    eg_kernels_get()->bn_reduce(sums, j->dy + at, j->x + at, end - begin, (int)C, &r,
-                                (float *)(void *)(sums + 2 * C));
+    r.dy2 = j->dy2 ? eg_value_at(j->dy2, at, j->type) : NULL;
+    r.y = j->y_mask ? eg_value_at(j->y_mask, at, j->type) : NULL;
+    j->kernels->bn_reduce(sums, eg_value_to(j->dy, at, j->type), eg_value_at(j->x, at, j->type),
+                          end - begin, (int)C, &r, (float *)(void *)(sums + 2 * C));
 }
 
 static void reduce_chunk(void *context, int i) {
@@ -209,8 +218,8 @@ static void reduce_chunk(void *context, int i) {
 static void dx_span(const bn_job *j, size_t begin, size_t end, float factor, int i) {
     (void)i;
     size_t at = begin * (size_t)j->node->C;
-    eg_kernels_get()->bn_dx(j->y + at, j->dy + at, j->x + at, end - begin, j->node->C, j->dx,
-                            factor);
+    j->kernels->bn_dx(eg_value_to(j->y, at, j->type), eg_value_at(j->dy, at, j->type),
+                      eg_value_at(j->x, at, j->type), end - begin, j->node->C, j->dx, factor);
 }
 
 static void dx_chunk(void *context, int i) {

@@ -61,7 +61,7 @@ static eg_status slice_forward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
     size_t n = (size_t)s->node->C;
     row_job j = {eg_step_y(plan, s),
-                 eg_step_x(plan, s, 0) + s->node->first,
+                 (const float *)eg_step_x(plan, s, 0) + s->node->first,
                  n,
                  (size_t)eg_step_from(plan, s, 0)->C,
                  n,

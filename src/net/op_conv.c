@@ -21,7 +21,8 @@ eg_conv_shape eg_conv_shape_of(const eg_plan *plan, const eg_node *node, const e
                            .pad_after = node->pad_after,
                            .pad_left = node->pad_left,
                            .pad_right = node->pad_right,
-                           .groups = node->groups};
+                           .groups = node->groups,
+                           .type = plan->type};
 }
 
 /* work space: packed weights, then the primitive's scratch */
@@ -70,7 +71,7 @@ static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
 static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
     conv_state *c = s->state;
     uint8_t *work = eg_plan_at(plan, s->backward_work);
-    const float *dy = eg_plan_at(plan, s->dy[0]);
+    const void *dy = eg_plan_at(plan, s->dy[0]);
     eg_net_tensor *weight = eg_step_tensor(plan, s->node, 0),
                   *bias = eg_step_tensor(plan, s->node, 1);
     if (c->weights)

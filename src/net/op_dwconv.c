@@ -8,15 +8,18 @@ enum { ROWS = 8 }; /* output rows a task */
 typedef struct {
     eg_dw_shape shape;
     int per_sample; /* tasks */
-    float *out;
-    int act; /* forward */
-    const float *x, *w, *dy, *bias;
-    size_t x_size, y_size, w_size; /* floats a sample; of the weights */
+    eg_type type;   /* of values */
+    void *out;      /* values, or the float sums of the weight gradient */
+    int act;        /* forward */
+    const void *x, *dy;
+    const float *w, *bias;
+    size_t x_size, y_size, w_size; /* values a sample; of the weights */
 } dw_job;
 
-static dw_job make_job(const eg_node *node, const eg_node *from) {
+static dw_job make_job(const eg_node *node, const eg_node *from, eg_type type) {
     dw_job j = {.shape = {from->H, from->W, from->C, node->H, node->W, node->kernel, node->stride,
-                          node->pad_before}};
+                          node->pad_before},
+                .type = type};
     j.x_size = (size_t)from->H * (size_t)from->W * (size_t)from->C;
     j.y_size = (size_t)node->H * (size_t)node->W * (size_t)node->C;
     j.w_size = (size_t)node->kernel * (size_t)node->kernel * (size_t)node->C;
@@ -39,7 +42,7 @@ static void unpack(float *weights, const float *packed, int C, int taps) {
 
 static eg_status prepare(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
-    dw_job j = make_job(s->node, eg_step_from(plan, s, 0));
+    dw_job j = make_job(s->node, eg_step_from(plan, s, 0), s->type);
     size_t w = eg_align64(j.w_size * sizeof(float));
     s->forward_bytes = w;
     s->keep_x = eg_step_tensor(plan, s->node, 0)->trainable;
@@ -56,13 +59,14 @@ static void forward_task(void *context, int i) {
     const dw_job *j = context;
     size_t n = (size_t)(i / j->per_sample);
     int p0 = i % j->per_sample * ROWS, p1 = p0 + ROWS < j->shape.P ? p0 + ROWS : j->shape.P;
-    eg_kernels_get()->dw_forward(j->out + n * j->y_size, j->x + n * j->x_size, j->w, j->bias,
-                                 j->act, &j->shape, p0, p1);
+    eg_kernels_for(j->type)->dw_forward(eg_value_to(j->out, n * j->y_size, j->type),
+                                        eg_value_at(j->x, n * j->x_size, j->type), j->w, j->bias,
+                                        j->act, &j->shape, p0, p1);
 }
 
-void eg_dwconv_run(const eg_plan *plan, const eg_node *node, const eg_node *from, float *y,
-                   const float *x, const float *w, const float *bias, int act) {
-    dw_job j = make_job(node, from);
+void eg_dwconv_run(const eg_plan *plan, const eg_node *node, const eg_node *from, void *y,
+                   const void *x, const float *w, const float *bias, int act, eg_type type) {
+    dw_job j = make_job(node, from, type);
     j.out = y;
     j.x = x;
     j.w = w;
@@ -79,7 +83,7 @@ static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
     eg_dwconv_pack(w, eg_step_tensor(plan, s->node, 0)->data, s->node->C,
                    s->node->kernel * s->node->kernel);
     eg_dwconv_run(plan, s->node, eg_step_from(plan, s, 0), eg_step_y(plan, s),
-                  eg_step_x(plan, s, 0), w, bias ? bias->data : NULL, EG_KACT_NONE);
+                  eg_step_x(plan, s, 0), w, bias ? bias->data : NULL, EG_KACT_NONE, s->type);
     return EG_OK;
 }
 
@@ -88,13 +92,14 @@ static void data_task(void *context, int i) {
     const dw_job *j = context;
     size_t n = (size_t)(i / j->per_sample);
     int h0 = i % j->per_sample * ROWS, h1 = h0 + ROWS < j->shape.H ? h0 + ROWS : j->shape.H;
-    eg_kernels_get()->dw_backward_data(j->out + n * j->x_size, j->dy + n * j->y_size, j->w,
-                                       &j->shape, h0, h1);
+    eg_kernels_for(j->type)->dw_backward_data(eg_value_to(j->out, n * j->x_size, j->type),
+                                              eg_value_at(j->dy, n * j->y_size, j->type), j->w,
+                                              &j->shape, h0, h1);
 }
 
-void eg_dwconv_data_run(const eg_plan *plan, const eg_node *node, const eg_node *from, float *dx,
-                        const float *dy, const float *w) {
-    dw_job j = make_job(node, from);
+void eg_dwconv_data_run(const eg_plan *plan, const eg_node *node, const eg_node *from, void *dx,
+                        const void *dy, const float *w, eg_type type) {
+    dw_job j = make_job(node, from, type);
     j.out = dx;
     j.dy = dy;
     j.w = w;
@@ -105,21 +110,24 @@ void eg_dwconv_data_run(const eg_plan *plan, const eg_node *node, const eg_node 
 static void bias_rows(void *context, float *sums, size_t begin, size_t end) {
     const dw_job *j = context;
     size_t C = (size_t)j->shape.C;
-    eg_kernels_get()->sum_rows(sums, j->dy + begin * C, end - begin, (int)C);
+    eg_kernels_for(j->type)->sum_rows(sums, eg_value_at(j->dy, begin * C, j->type), end - begin,
+                                      (int)C);
 }
 
 /* a whole sample: its gradient is a few kilobytes, and as many copies as threads would tie the bits to their number */
 static void weights_task(void *context, int n) {
     const dw_job *j = context;
-    float *sum = j->out + (size_t)n * eg_align64(j->w_size * sizeof(float)) / sizeof(float);
+    float *sums = j->out;
+    float *sum = sums + (size_t)n * eg_align64(j->w_size * sizeof(float)) / sizeof(float);
     memset(sum, 0, j->w_size * sizeof *sum);
-    eg_kernels_get()->dw_backward_weights(sum, j->x + (size_t)n * j->x_size,
-                                          j->dy + (size_t)n * j->y_size, &j->shape, 0, j->shape.P);
+    eg_kernels_for(j->type)->dw_backward_weights(
+        sum, eg_value_at(j->x, (size_t)n * j->x_size, j->type),
+        eg_value_at(j->dy, (size_t)n * j->y_size, j->type), &j->shape, 0, j->shape.P);
 }
 
 static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
-    dw_job j = make_job(s->node, eg_step_from(plan, s, 0));
+    dw_job j = make_job(s->node, eg_step_from(plan, s, 0), s->type);
     eg_net_tensor *weight = eg_step_tensor(plan, s->node, 0),
                   *bias = eg_step_tensor(plan, s->node, 1);
     float *w = eg_plan_at(plan, s->backward_work);
@@ -141,8 +149,8 @@ static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
     }
     if (s->dx[0] < 0) return EG_OK;
     eg_dwconv_pack(w, weight->data, s->node->C, j.shape.R * j.shape.R);
-    eg_dwconv_data_run(plan, s->node, eg_step_from(plan, s, 0), eg_plan_at(plan, s->dx[0]), j.dy,
-                       w);
+    eg_dwconv_data_run(plan, s->node, eg_step_from(plan, s, 0), eg_plan_at(plan, s->dx[0]), j.dy, w,
+                       s->type);
     return EG_OK;
 }
 

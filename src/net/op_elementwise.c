@@ -6,10 +6,15 @@
 enum { GRAIN = 1024 };
 
 typedef struct {
-    float *y;
-    const float *a, *b;
+    void *y;
+    const void *a, *b;
     int act;
+    eg_type type;
 } span_job;
+
+static span_job make_job(const eg_step *s, void *y, const void *a, const void *b) {
+    return (span_job){y, a, b, (int)s->node->act, s->type};
+}
 
 /* ---- activation ---- */
 
@@ -23,12 +28,13 @@ static eg_status act_prepare(eg_plan *plan, eg_step *s, eg_error *err) {
 
 static void act_span(void *context, size_t begin, size_t end) {
     const span_job *j = context;
-    eg_kernels_get()->act(j->y + begin, j->a + begin, end - begin, j->act);
+    eg_kernels_for(j->type)->act(eg_value_to(j->y, begin, j->type),
+                                 eg_value_at(j->a, begin, j->type), end - begin, j->act);
 }
 
 static eg_status act_forward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
-    span_job j = {eg_step_y(plan, s), eg_step_x(plan, s, 0), NULL, (int)s->node->act};
+    span_job j = make_job(s, eg_step_y(plan, s), eg_step_x(plan, s, 0), NULL);
     eg_span_run(act_span, &j, eg_step_count(plan, s->node), GRAIN);
     return EG_OK;
 }
@@ -36,13 +42,15 @@ static eg_status act_forward(eg_plan *plan, eg_step *s, eg_error *err) {
 /* dy becomes dx; the derivative is taken at the input, which tells for every kind of activation */
 static void act_backward_span(void *context, size_t begin, size_t end) {
     const span_job *j = context;
-    eg_kernels_get()->act_backward(j->y + begin, j->a + begin, j->b + begin, end - begin, j->act);
+    eg_kernels_for(j->type)->act_backward(eg_value_to(j->y, begin, j->type),
+                                          eg_value_at(j->a, begin, j->type),
+                                          eg_value_at(j->b, begin, j->type), end - begin, j->act);
 }
 
 static eg_status act_backward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
-    float *dy = eg_plan_at(plan, s->dy[0]);
-    span_job j = {dy, dy, eg_step_x(plan, s, 0), (int)s->node->act};
+    void *dy = eg_plan_at(plan, s->dy[0]);
+    span_job j = make_job(s, dy, dy, eg_step_x(plan, s, 0));
     eg_span_run(act_backward_span, &j, eg_step_count(plan, s->node), GRAIN);
     return EG_OK;
 }
@@ -63,12 +71,14 @@ static eg_status add_prepare(eg_plan *plan, eg_step *s, eg_error *err) {
 
 static void add_span(void *context, size_t begin, size_t end) {
     const span_job *j = context;
-    eg_kernels_get()->add(j->y + begin, j->a + begin, j->b + begin, end - begin);
+    eg_kernels_for(j->type)->add(eg_value_to(j->y, begin, j->type),
+                                 eg_value_at(j->a, begin, j->type),
+                                 eg_value_at(j->b, begin, j->type), end - begin);
 }
 
 static eg_status add_forward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
-    span_job j = {eg_step_y(plan, s), eg_step_x(plan, s, 0), eg_step_x(plan, s, 1), 0};
+    span_job j = make_job(s, eg_step_y(plan, s), eg_step_x(plan, s, 0), eg_step_x(plan, s, 1));
     eg_span_run(add_span, &j, eg_step_count(plan, s->node), GRAIN);
     return EG_OK;
 }
@@ -76,8 +86,7 @@ static eg_status add_forward(eg_plan *plan, eg_step *s, eg_error *err) {
 static eg_status add_backward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
     if (s->dx[1] >= 0 && s->dx[1] != s->dy[0])
-        memcpy(eg_plan_at(plan, s->dx[1]), eg_plan_at(plan, s->dy[0]),
-               eg_step_count(plan, s->node) * sizeof(float));
+        memcpy(eg_plan_at(plan, s->dx[1]), eg_plan_at(plan, s->dy[0]), eg_step_bytes(plan, s));
     return EG_OK;
 }
 

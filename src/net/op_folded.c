@@ -90,37 +90,39 @@ static eg_status refresh(eg_plan *plan, eg_step *s, eg_error *err) {
 }
 
 typedef struct {
-    float *y;
-    const float *residual;
+    void *y;
+    const void *residual;
     int act;
+    eg_type type;
 } residual_job;
 
 static void residual_span(void *context, size_t begin, size_t end) {
     const residual_job *j = context;
-    const eg_kernels *k = eg_kernels_get();
-    k->add(j->y + begin, j->y + begin, j->residual + begin, end - begin);
-    if (j->act != EG_KACT_NONE) k->act(j->y + begin, j->y + begin, end - begin, j->act);
+    const eg_kernels *k = eg_kernels_for(j->type);
+    void *y = eg_value_to(j->y, begin, j->type);
+    k->add(y, y, eg_value_at(j->residual, begin, j->type), end - begin);
+    if (j->act != EG_KACT_NONE) k->act(y, y, end - begin, j->act);
 }
 
 /* behind a depthwise convolution, whose kernel knows no residual; no network of ours has one there */
-static void add_residual(const eg_plan *plan, const eg_step *s, float *y) {
-    residual_job j = {y, eg_step_x(plan, s, 1), act_of(s)};
+static void add_residual(const eg_plan *plan, const eg_step *s, void *y) {
+    residual_job j = {y, eg_step_x(plan, s, 1), act_of(s), s->type};
     eg_span_run(residual_span, &j, eg_step_count(plan, s->node), 1024);
 }
 
 static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
     const folded_state *f = s->state;
-    float *y = eg_step_y(plan, s);
+    void *y = eg_step_y(plan, s);
     if (!f->conv) {
         eg_dwconv_run(plan, s->conv, eg_step_from(plan, s, 0), y, eg_step_x(plan, s, 0),
                       eg_plan_at(plan, s->constant), bias_of(plan, s),
-                      s->n_inputs == 2 ? EG_KACT_NONE : act_of(s));
+                      s->n_inputs == 2 ? EG_KACT_NONE : act_of(s), s->type);
         if (s->n_inputs == 2) add_residual(plan, s, y);
         return EG_OK;
     }
     /* dst is added to: when the residual could not be given up, start from a copy of it */
     if (s->n_inputs == 2 && !s->y_in_residual)
-        memcpy(y, eg_step_x(plan, s, 1), eg_step_count(plan, s->node) * sizeof *y);
+        memcpy(y, eg_step_x(plan, s, 1), eg_step_bytes(plan, s));
     return eg_conv_forward(f->conv, y, eg_step_x(plan, s, 0), eg_plan_at(plan, s->constant),
                            bias_of(plan, s), eg_plan_at(plan, s->forward_work), err);
 }

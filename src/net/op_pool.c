@@ -6,8 +6,9 @@
 typedef struct {
     const eg_node *node, *from;
     eg_dw_shape shape;
-    float *out;
-    const float *in;
+    eg_type type; /* of the input's values; the mean pool's output is float */
+    void *out;
+    const void *in;
     uint8_t *index; /* max pool: (N,P,Q,C), the tap r * R + t of each maximum; NULL: no backward */
 } pool_job;
 
@@ -15,6 +16,7 @@ static pool_job make_job(const eg_plan *plan, const eg_step *s) {
     const eg_node *node = s->node, *from = eg_step_from(plan, s, 0);
     return (pool_job){.node = node,
                       .from = from,
+                      .type = plan->steps[s->input[0]].type,
                       .shape = {from->H, from->W, from->C, node->H, node->W, node->kernel,
                                 node->stride, node->pad_before}};
 }
@@ -32,8 +34,9 @@ static void max_row(void *context, int i) {
     const pool_job *j = context;
     size_t n = (size_t)(i / j->node->H), y = n * eg_node_size(j->node);
     int p = i % j->node->H;
-    eg_kernels_get()->max_pool(j->out + y, j->index ? j->index + y : NULL,
-                               j->in + n * eg_node_size(j->from), &j->shape, p, p + 1);
+    eg_kernels_for(j->type)->max_pool(
+        eg_value_to(j->out, y, j->type), j->index ? j->index + y : NULL,
+        eg_value_at(j->in, n * eg_node_size(j->from), j->type), &j->shape, p, p + 1);
 }
 
 static eg_status max_forward(eg_plan *plan, eg_step *s, eg_error *err) {
@@ -46,24 +49,15 @@ static eg_status max_forward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
-/* Windows overlap, so several outputs may add to one pixel: a sample is one task. A tap is always inside the image, since the
- * kernel takes the window's first pixel for a start, whatever it holds. */
-static void max_back_sample(void *context, int i) {
+/* task i: input row i % H of sample i / H. A tap is always inside the image, since the kernel takes the window's first pixel for
+ * a start, whatever it holds. */
+static void max_back_row(void *context, int i) {
     const pool_job *j = context;
-    size_t C = (size_t)j->node->C, n = (size_t)i;
-    float *dx = j->out + n * eg_node_size(j->from);
-    const float *dy = j->in + n * eg_node_size(j->node);
-    const uint8_t *index = j->index + n * eg_node_size(j->node);
-    memset(dx, 0, eg_node_size(j->from) * sizeof *dx);
-    for (int p = 0; p < j->node->H; p++)
-        for (int q = 0; q < j->node->W; q++, dy += C, index += C) {
-            int h0 = p * j->shape.stride - j->shape.pad, w0 = q * j->shape.stride - j->shape.pad;
-            for (size_t c = 0; c < C; c++) {
-                size_t h = (size_t)(h0 + index[c] / j->shape.R),
-                       w = (size_t)(w0 + index[c] % j->shape.R);
-                dx[(h * (size_t)j->from->W + w) * C + c] += dy[c];
-            }
-        }
+    size_t n = (size_t)(i / j->from->H), y = n * eg_node_size(j->node);
+    int h = i % j->from->H;
+    eg_kernels_for(j->type)->max_pool_backward(
+        eg_value_to(j->out, n * eg_node_size(j->from), j->type), eg_value_at(j->in, y, j->type),
+        j->index + y, &j->shape, h, h + 1);
 }
 
 static eg_status max_backward(eg_plan *plan, eg_step *s, eg_error *err) {
@@ -73,7 +67,7 @@ static eg_status max_backward(eg_plan *plan, eg_step *s, eg_error *err) {
     j.out = eg_plan_at(plan, s->dx[0]);
     j.in = eg_plan_at(plan, s->dy[0]);
     j.index = eg_plan_at(plan, s->saved);
-    eg_pool_run(max_back_sample, &j, plan->options.batch);
+    eg_pool_run(max_back_row, &j, plan->options.batch * j.from->H);
     return EG_OK;
 }
 
@@ -84,9 +78,10 @@ const eg_op eg_op_max_pool = {
 
 static void mean_sample(void *context, int i) {
     const pool_job *j = context;
-    float *y = j->out + (size_t)i * (size_t)j->node->C;
+    float *y = (float *)j->out + (size_t)i * (size_t)j->node->C;
     size_t rows = (size_t)j->from->H * (size_t)j->from->W;
-    eg_kernels_get()->sum_rows(y, j->in + (size_t)i * eg_node_size(j->from), rows, j->node->C);
+    eg_kernels_for(j->type)->sum_rows(
+        y, eg_value_at(j->in, (size_t)i * eg_node_size(j->from), j->type), rows, j->node->C);
     for (int c = 0; c < j->node->C; c++) y[c] /= (float)rows;
 }
 
@@ -99,13 +94,20 @@ static eg_status mean_forward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
+/* the first row is divided in float and brought into the input's type, the others are copies of it */
 static void mean_back_sample(void *context, int i) {
     const pool_job *j = context;
-    const float *dy = j->in + (size_t)i * (size_t)j->node->C;
+    const float *dy = (const float *)j->in + (size_t)i * (size_t)j->node->C;
     size_t rows = (size_t)j->from->H * (size_t)j->from->W, C = (size_t)j->node->C;
-    float *dx = j->out + (size_t)i * eg_node_size(j->from);
-    for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < C; c++) dx[r * C + c] = dy[c] / (float)rows;
+    uint8_t *dx = eg_value_to(j->out, (size_t)i * eg_node_size(j->from), j->type);
+    float part[64];
+    for (size_t c = 0; c < C; c += 64) {
+        size_t n = C - c < 64 ? C - c : 64;
+        for (size_t k = 0; k < n; k++) part[k] = dy[c + k] / (float)rows;
+        eg_kernels_for(j->type)->narrow(eg_value_to(dx, c, j->type), part, n);
+    }
+    size_t bytes = C * eg_type_bytes(j->type);
+    for (size_t r = 1; r < rows; r++) memcpy(dx + r * bytes, dx, bytes);
 }
 
 static eg_status mean_backward(eg_plan *plan, eg_step *s, eg_error *err) {
@@ -140,7 +142,8 @@ static void turn(float *out, const float *in, const eg_node *from, bool back) {
 static void flatten_sample(void *context, int i) {
     const pool_job *j = context;
     size_t size = eg_node_size(j->from);
-    turn(j->out + (size_t)i * size, j->in + (size_t)i * size, j->from, false);
+    turn((float *)j->out + (size_t)i * size, (const float *)j->in + (size_t)i * size, j->from,
+         false);
 }
 
 static eg_status flatten_forward(eg_plan *plan, eg_step *s, eg_error *err) {
@@ -155,7 +158,8 @@ static eg_status flatten_forward(eg_plan *plan, eg_step *s, eg_error *err) {
 static void flatten_back_sample(void *context, int i) {
     const pool_job *j = context;
     size_t size = eg_node_size(j->from);
-    turn(j->out + (size_t)i * size, j->in + (size_t)i * size, j->from, true);
+    turn((float *)j->out + (size_t)i * size, (const float *)j->in + (size_t)i * size, j->from,
+         true);
 }
 
 static eg_status flatten_backward(eg_plan *plan, eg_step *s, eg_error *err) {

@@ -35,29 +35,37 @@ static eg_status prepare(eg_plan *plan, eg_step *s, eg_error *err) {
 /* rows: pixels of a sample; u, y, dy (N, rows, C); factor, shift, sum (N, C) */
 typedef struct {
     size_t rows, C;
-    const float *u, *factor, *shift;
-    float *y, *sum;
-    const float *dy;
+    eg_type type; /* of u, y and dy */
+    const void *u, *dy;
+    const float *factor, *shift;
+    void *y;
+    float *sum;
 } se_job;
+
+/* sample n of values */
+static const void *sample_at(const se_job *j, const void *p, int n) {
+    return eg_value_at(p, (size_t)n * j->rows * j->C, j->type);
+}
 
 static se_job make_job(const eg_plan *plan, const eg_step *s) {
     return (se_job){.rows = (size_t)s->node->H * (size_t)s->node->W,
                     .C = (size_t)s->node->C,
+                    .type = s->type,
                     .u = eg_step_x(plan, s, 0)};
 }
 
 static void squeeze_sample(void *context, int n) {
     const se_job *j = context;
     float *z = j->sum + (size_t)n * j->C;
-    eg_kernels_get()->sum_rows(z, j->u + (size_t)n * j->rows * j->C, j->rows, (int)j->C);
+    eg_kernels_for(j->type)->sum_rows(z, sample_at(j, j->u, n), j->rows, (int)j->C);
     for (size_t c = 0; c < j->C; c++) z[c] /= (float)j->rows;
 }
 
 static void scale_sample(void *context, int n) {
     const se_job *j = context;
     size_t at = (size_t)n * j->rows * j->C;
-    eg_kernels_get()->scale_rows(j->y + at, j->u + at, j->rows, (int)j->C,
-                                 j->factor + (size_t)n * j->C);
+    eg_kernels_for(j->type)->scale_rows(eg_value_to(j->y, at, j->type), sample_at(j, j->u, n),
+                                        j->rows, (int)j->C, j->factor + (size_t)n * j->C);
 }
 
 /* out (N, K) = in (N, D) W^T + b */
@@ -89,16 +97,16 @@ static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
 
 static void gate_gradient_sample(void *context, int n) {
     const se_job *j = context;
-    size_t at = (size_t)n * j->rows * j->C;
-    eg_kernels_get()->sum_rows_product(j->sum + (size_t)n * j->C, j->dy + at, j->u + at, j->rows,
-                                       (int)j->C);
+    eg_kernels_for(j->type)->sum_rows_product(j->sum + (size_t)n * j->C, sample_at(j, j->dy, n),
+                                              sample_at(j, j->u, n), j->rows, (int)j->C);
 }
 
 static void input_gradient_sample(void *context, int n) {
     const se_job *j = context;
     size_t at = (size_t)n * j->rows * j->C, c = (size_t)n * j->C;
-    eg_kernels_get()->scale_shift_rows(j->y + at, j->dy + at, j->rows, (int)j->C, j->factor + c,
-                                       j->shift + c);
+    eg_kernels_for(j->type)->scale_shift_rows(eg_value_to(j->y, at, j->type),
+                                              sample_at(j, j->dy, n), j->rows, (int)j->C,
+                                              j->factor + c, j->shift + c);
 }
 
 /* gradients of one dense layer: weights and bias, then the input; all (N, .) */

@@ -28,9 +28,9 @@ static const float *constant_weights(float *w, const eg_node *node) {
 
 static eg_status avg_forward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
-    eg_dwconv_run(plan, s->node, eg_step_from(plan, s, 0), eg_step_y(plan, s),
-                  eg_step_x(plan, s, 0),
-                  constant_weights(eg_plan_at(plan, s->forward_work), s->node), NULL, EG_KACT_NONE);
+    eg_dwconv_run(
+        plan, s->node, eg_step_from(plan, s, 0), eg_step_y(plan, s), eg_step_x(plan, s, 0),
+        constant_weights(eg_plan_at(plan, s->forward_work), s->node), NULL, EG_KACT_NONE, s->type);
     return EG_OK;
 }
 
@@ -39,7 +39,7 @@ static eg_status avg_backward(eg_plan *plan, eg_step *s, eg_error *err) {
     if (s->dx[0] < 0) return EG_OK;
     eg_dwconv_data_run(plan, s->node, eg_step_from(plan, s, 0), eg_plan_at(plan, s->dx[0]),
                        eg_plan_at(plan, s->dy[0]),
-                       constant_weights(eg_plan_at(plan, s->backward_work), s->node));
+                       constant_weights(eg_plan_at(plan, s->backward_work), s->node), s->type);
     return EG_OK;
 }
 

@@ -41,18 +41,54 @@ const eg_op *eg_op_of(eg_op_kind kind) {
     return table[kind];
 }
 
-/* ---- input: filled by the caller ---- */
+/* What is large stays in the plan's type; from the pooled vector on everything is float, logits and loss included. */
+bool eg_op_type(eg_type *out, eg_op_kind kind, eg_type type) {
+    *out = type;
+    switch (kind) {
+    case EG_OP_INPUT:
+    case EG_OP_CONV:
+    case EG_OP_DWCONV:
+    case EG_OP_BN:
+    case EG_OP_ACT:
+    case EG_OP_ADD:
+    case EG_OP_SE:
+    case EG_OP_MAX_POOL:
+        return true;
+    case EG_OP_MEAN_POOL:
+        *out = EG_TYPE_F32;
+        return true;
+    default:
+        return type == EG_TYPE_F32;
+    }
+}
 
-static eg_status nothing(eg_plan *plan, eg_step *s, eg_error *err) {
+/* ---- input: filled by the caller in float ---- */
+
+typedef struct {
+    void *y;
+    const float *x;
+} narrow_job;
+
+static void narrow_span(void *context, size_t begin, size_t end) {
+    const narrow_job *j = context;
+    eg_kernels_for(EG_TYPE_BF16)
+        ->narrow(eg_value_to(j->y, begin, EG_TYPE_BF16), j->x + begin, end - begin);
+}
+
+static eg_status input_forward(eg_plan *plan, eg_step *s, eg_error *err) {
+    (void)err;
+    if (s->type == EG_TYPE_F32) return EG_OK; /* the caller's buffer is the output */
+    narrow_job j = {eg_step_y(plan, s), eg_plan_at(plan, plan->input)};
+    eg_span_run(narrow_span, &j, eg_step_count(plan, s->node), 1024);
+    return EG_OK;
+}
+
+eg_status eg_op_no_needs(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)plan;
     (void)s;
     (void)err;
     return EG_OK;
 }
 
-eg_status eg_op_no_needs(eg_plan *plan, eg_step *s, eg_error *err) {
-    return nothing(plan, s, err);
-}
-
 /* no backward: nobody asks for the gradient of the images, which ends the search for one (plan.c, wants_gradient) */
-const eg_op eg_op_input = {.name = "input", .prepare = eg_op_no_needs, .forward = nothing};
+const eg_op eg_op_input = {.name = "input", .prepare = eg_op_no_needs, .forward = input_forward};

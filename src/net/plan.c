@@ -210,9 +210,12 @@ static bool share_residual(const eg_plan *plan, const eg_step *s) {
 }
 
 /* Values, what is saved for the backward pass, constants and work spaces. What a step saves or works in is alive during
- * that one step where nothing comes back for it. */
+ * that one step where nothing comes back for it. The caller fills the input, float, before time 0 and may read it after: it never shares. */
 static void plan_forward_buffers(eg_plan *plan) {
     eg_memplan *m = &plan->memory;
+    plan->input =
+        eg_memplan_add(m, eg_step_count(plan, plan->steps[plan->input_step].node) * sizeof(float),
+                       -1, 2 * plan->n_steps + 1);
     for (int i = 0; i < plan->n_steps; i++) {
         eg_step *s = &plan->steps[i];
         int last = last_use(plan, i), back = backward_time(plan, i);
@@ -221,10 +224,8 @@ static void plan_forward_buffers(eg_plan *plan) {
             if (m->buffers[s->y].last < last) m->buffers[s->y].last = last;
         } else {
             s->y_in_residual = false;
-            /* the caller fills the input before time 0 and may read it after: it never shares */
-            bool input = i == plan->input_step;
-            s->y = eg_memplan_add(m, eg_step_count(plan, s->node) * sizeof(float), input ? -1 : i,
-                                  input ? 2 * plan->n_steps + 1 : last);
+            bool given = s->op == &eg_op_input && s->type == EG_TYPE_F32;
+            s->y = given ? plan->input : eg_memplan_add(m, eg_step_bytes(plan, s), i, last);
         }
         s->saved = s->has_backward ? eg_memplan_add(m, s->saved_bytes, i, back)
                                    : eg_memplan_add(m, s->saved_bytes, i, i);
@@ -266,8 +267,8 @@ static eg_status plan_gradients(eg_plan *plan, eg_error *err) {
                 s->dx[k] = s->dy[0];
                 if (m->buffers[s->dx[k]].last < until) m->buffers[s->dx[k]].last = until;
             } else {
-                s->dx[k] = eg_memplan_add(m, eg_step_count(plan, from->node) * sizeof(float),
-                                          backward_time(plan, i), until);
+                s->dx[k] =
+                    eg_memplan_add(m, eg_step_bytes(plan, from), backward_time(plan, i), until);
             }
             from->dy[from->n_dy++] = s->dx[k];
         }
@@ -295,11 +296,36 @@ static eg_status allocate_grads(eg_network *net, eg_error *err) {
     return EG_OK;
 }
 
+/* Types of all values for inputs of `type`; false: an op has no code for what it gets, or what the caller reads would not be
+ * float. */
+static bool assign_types(eg_plan *plan, eg_type type) {
+    plan->type = type;
+    for (int i = 0; i < plan->n_steps; i++) {
+        eg_step *s = &plan->steps[i];
+        eg_type in = s->n_inputs > 0 ? plan->steps[s->input[0]].type : type;
+        for (int k = 1; k < s->n_inputs; k++)
+            if (plan->steps[s->input[k]].type != in) return false;
+        if (!eg_op_type(&s->type, s->node->op, in)) return false;
+        if (s->type != EG_TYPE_F32 && is_output(plan, i)) return false;
+        if ((is_conv(s->node) || s->conv) && in != type) return false;
+    }
+    return true;
+}
+
+static void choose_types(eg_plan *plan) {
+    if (!plan->options.bf16 || !assign_types(plan, EG_TYPE_BF16)) assign_types(plan, EG_TYPE_F32);
+}
+
+bool eg_plan_is_bf16(const eg_plan *plan) {
+    return plan->type == EG_TYPE_BF16;
+}
+
 /* `host`: the plan whose tail this one is; its arena serves where it is large enough, and then stays the host's. */
 static eg_status build(eg_plan *plan, const eg_plan *host, eg_error *err) {
     bool train = plan->options.mode == EG_PLAN_TRAIN;
     if (train) EG_TRY(allocate_grads(plan->net, err));
     EG_TRY(make_steps(plan, err));
+    choose_types(plan);
     for (int i = 0; i < plan->n_steps; i++) {
         eg_step *s = &plan->steps[i];
         s->has_backward = train && s->op->backward && wants_gradient(plan, s);
@@ -363,7 +389,7 @@ size_t eg_plan_arena_bytes(const eg_plan *plan) {
 }
 
 float *eg_plan_input(eg_plan *plan) {
-    return eg_plan_at(plan, plan->steps[plan->input_step].y);
+    return eg_plan_at(plan, plan->input);
 }
 
 /* ---- running ---- */
@@ -446,20 +472,22 @@ const float *eg_plan_features(const eg_plan *plan) {
 }
 
 typedef struct {
-    float *to;
-    const float *from;
+    void *to;
+    const void *from;
+    eg_type type;
 } sum_job;
 
 static void sum_span(void *context, size_t begin, size_t end) {
     const sum_job *j = context;
-    eg_kernels_get()->add(j->to + begin, j->to + begin, j->from + begin, end - begin);
+    void *to = eg_value_to(j->to, begin, j->type);
+    eg_kernels_for(j->type)->add(to, to, eg_value_at(j->from, begin, j->type), end - begin);
 }
 
 /* The gradients of a value's readers are summed into the first; batch norm takes two as they are (takes_two), because it
  * can add them in a pass that it makes anyway. */
 static eg_status backward_step(eg_plan *plan, eg_step *s, eg_error *err) {
     for (int k = s->n_dy - 1; k >= (s->takes_two ? 2 : 1); k--) {
-        sum_job j = {eg_plan_at(plan, s->dy[k - 1]), eg_plan_at(plan, s->dy[k])};
+        sum_job j = {eg_plan_at(plan, s->dy[k - 1]), eg_plan_at(plan, s->dy[k]), s->type};
         eg_span_run(sum_span, &j, eg_step_count(plan, s->node), 1024);
     }
     return s->op->backward(plan, s, err);

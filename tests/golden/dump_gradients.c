@@ -1,4 +1,4 @@
-/* parity_dump MODEL OUT.safetensors: logits of evaluation and gradients of training by the shared formula, for
+/* parity_dump MODEL OUT.safetensors [bf16]: logits of evaluation and gradients of training by the shared formula, for
  * scripts/check_parity_live.py, which compares them element by element with the PyTorch of this machine.        */
 #include <stdio.h>
 
@@ -18,10 +18,11 @@ int main(int argc, char **argv) {
     eg_network *net = NULL;
     eg_plan *p = NULL;
     eg_plan_options o = {.mode = EG_PLAN_PREDICT, .batch = FORMULA_N, .dropout = 0};
-    if (argc != 3) {
-        fprintf(stderr, "usage: parity_dump MODEL OUT.safetensors\n");
+    if (argc != 3 && argc != 4) {
+        fprintf(stderr, "usage: parity_dump MODEL OUT.safetensors [bf16]\n");
         return 2;
     }
+    o.bf16 = argc == 4 && strcmp(argv[3], "bf16") == 0;
     if (eg_network_new(&net, argv[1], CLASSES, FORMULA_SIDE, &err) != EG_OK) return fail(&err);
     formula_fill(net);
     if (eg_plan_new(&p, net, &o, &err) != EG_OK) return fail(&err);

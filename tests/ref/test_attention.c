@@ -71,7 +71,7 @@ static void kernels(void **state) {
     (void)state;
     static const int rows[] = {1, 2, 5, 6, 7, 13, 49}, wide[] = {16, 32, 48, 64, 80, 208};
     for (int isa = 0; isa < EG_ISA_COUNT; isa++) {
-        const eg_kernels *k = eg_kernels_of((eg_isa)isa);
+        const eg_kernels *k = eg_kernels_of((eg_isa)isa, EG_TYPE_F32);
         if (!k) continue;
         for (int i = 0; i < 7; i++)
             for (int j = 0; j < 6; j++)

@@ -89,7 +89,7 @@ static double slope_of(double v, int act) {
 static void each_isa(void (*body)(const eg_kernels *k)) {
     int seen = 0;
     for (int i = 0; i < EG_ISA_COUNT; i++) {
-        const eg_kernels *k = eg_kernels_of((eg_isa)i);
+        const eg_kernels *k = eg_kernels_of((eg_isa)i, EG_TYPE_F32);
         if (!k) {
             print_message("%s: not on this processor, skipped\n", eg_isa_name((eg_isa)i));
             continue;

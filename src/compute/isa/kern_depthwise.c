@@ -1,4 +1,4 @@
-/* Depthwise convolution 3x3, 5x5, 7x7 (any side up to 7) forward, input gradient, weight gradient, and max pooling, of one
+/* Depthwise convolution 3x3, 5x5, 7x7 (any side up to 7) forward, input gradient, weight gradient, of one
  * NHWC sample. A channel vector is the unit; a strip of outputs shares each weight load. Rows outside the image are
  * skipped, columns outside are handled by clipping the range of outputs a tap reaches. Read first: compute.h, vec.h. */
 #include "compute/isa/vec.h"
@@ -6,31 +6,31 @@
 enum { STRIP = 8, MAX_SIDE = 7 };
 
 /* one strip of `m` outputs (q .. q+m) that no tap leaves on either side */
-ALWAYS_INLINE void strip_inside(vf *acc, const float *x, const float *w, int C, int n, int stride,
+ALWAYS_INLINE void strip_inside(vf *acc, const elem *x, const float *w, int C, int n, int stride,
                                 int r0, int r1, int R, size_t line, int m) {
     for (int r = r0; r < r1; r++)
         for (int s = 0; s < R; s++) {
             vf wv = vf_loadn(w + (size_t)(r * R + s) * (size_t)C, n);
-            const float *p = x + (size_t)(r - r0) * line + (size_t)s * (size_t)C;
+            const elem *p = x + (size_t)(r - r0) * line + (size_t)s * (size_t)C;
             for (int i = 0; i < m; i++)
-                acc[i] = vf_fma(vf_loadn(p + (size_t)(i * stride) * (size_t)C, n), wv, acc[i]);
+                acc[i] = vf_fma(ve_loadn(p + (size_t)(i * stride) * (size_t)C, n), wv, acc[i]);
         }
 }
 
-ALWAYS_INLINE vf output_at_edge(const float *x, const float *w, const eg_dw_shape *s, int n, int r0,
+ALWAYS_INLINE vf output_at_edge(const elem *x, const float *w, const eg_dw_shape *s, int n, int r0,
                                 int r1, int h0, int q, vf acc) {
     int w0 = q * s->stride - s->pad;
     for (int r = r0; r < r1; r++)
         for (int t = 0; t < s->R; t++) {
             if (w0 + t < 0 || w0 + t >= s->W) continue;
             size_t at = ((size_t)(h0 + r) * (size_t)s->W + (size_t)(w0 + t)) * (size_t)s->C;
-            acc = vf_fma(vf_loadn(x + at, n),
+            acc = vf_fma(ve_loadn(x + at, n),
                          vf_loadn(w + (size_t)(r * s->R + t) * (size_t)s->C, n), acc);
         }
     return acc;
 }
 
-ALWAYS_INLINE void forward_channels(float *y, const float *x, const float *w, const float *bias,
+ALWAYS_INLINE void forward_channels(elem *y, const elem *x, const float *w, const float *bias,
                                     int act, const eg_dw_shape *s, int p, int c, int n, int R,
                                     int stride) {
     int h0 = p * stride - s->pad;
@@ -43,25 +43,25 @@ ALWAYS_INLINE void forward_channels(float *y, const float *x, const float *w, co
     if (inside1 < inside0) inside1 = inside0;
     size_t C = (size_t)s->C, line = (size_t)s->W * C;
     vf b = bias ? vf_loadn(bias + c, n) : vf_set(0);
-    float *yr = y + (size_t)p * (size_t)s->Q * C + c;
+    elem *yr = y + (size_t)p * (size_t)s->Q * C + c;
     for (int q = 0; q < inside0; q++)
-        vf_storen(yr + (size_t)q * C,
+        ve_storen(yr + (size_t)q * C,
                   vf_act(output_at_edge(x + c, w + c, s, n, r0, r1, h0, q, b), act), n);
     int q = inside0;
     for (; q + STRIP <= inside1; q += STRIP) {
         vf acc[STRIP];
         for (int i = 0; i < STRIP; i++) acc[i] = b;
-        const float *from = x + (size_t)(h0 + r0) * line + (size_t)(q * stride - s->pad) * C + c;
+        const elem *from = x + (size_t)(h0 + r0) * line + (size_t)(q * stride - s->pad) * C + c;
         strip_inside(acc, from, w + c, s->C, n, stride, r0, r1, R, line, STRIP);
-        for (int i = 0; i < STRIP; i++) vf_storen(yr + (size_t)(q + i) * C, vf_act(acc[i], act), n);
+        for (int i = 0; i < STRIP; i++) ve_storen(yr + (size_t)(q + i) * C, vf_act(acc[i], act), n);
     }
     for (; q < s->Q; q++)
-        vf_storen(yr + (size_t)q * C,
+        ve_storen(yr + (size_t)q * C,
                   vf_act(output_at_edge(x + c, w + c, s, n, r0, r1, h0, q, b), act), n);
 }
 
-ALWAYS_INLINE void forward_rows(float *y, const float *x, const float *w, const float *bias,
-                                int act, const eg_dw_shape *s, int p0, int p1, int R, int stride) {
+ALWAYS_INLINE void forward_rows(elem *y, const elem *x, const float *w, const float *bias, int act,
+                                const eg_dw_shape *s, int p0, int p1, int R, int stride) {
     for (int p = p0; p < p1; p++) {
         int c = 0;
         for (; c + VF_N <= s->C; c += VF_N)
@@ -70,7 +70,7 @@ ALWAYS_INLINE void forward_rows(float *y, const float *x, const float *w, const 
     }
 }
 
-void KERNEL(dw_forward)(float *y, const float *x, const float *w, const float *bias, int act,
+void KERNEL(dw_forward)(void *y, const void *x, const float *w, const float *bias, int act,
                         const eg_dw_shape *s, int p0, int p1) {
     if (s->R == 3 && s->stride == 1)
         forward_rows(y, x, w, bias, act, s, p0, p1, 3, 1);
@@ -87,29 +87,29 @@ void KERNEL(dw_forward)(float *y, const float *x, const float *w, const float *b
 }
 
 /* dx[h, v] = sum over taps (r, t) with h + pad - r = p * stride, v + pad - t = q * stride of dy[p, q] w[r, t] */
-ALWAYS_INLINE void backward_data_row(float *dx, const float *dy, const float *w,
-                                     const eg_dw_shape *s, int h, int c, int n, int R, int stride) {
+ALWAYS_INLINE void backward_data_row(elem *dx, const elem *dy, const float *w, const eg_dw_shape *s,
+                                     int h, int c, int n, int R, int stride) {
     size_t C = (size_t)s->C;
-    float *out = dx + (size_t)h * (size_t)s->W * C + c;
+    elem *out = dx + (size_t)h * (size_t)s->W * C + c;
     for (int v = 0; v < s->W; v++) {
         vf acc = vf_set(0);
         for (int r = 0; r < R; r++) {
             int hp = h + s->pad - r;
             if (hp < 0 || hp % stride || hp / stride >= s->P) continue;
-            const float *row = dy + (size_t)(hp / stride) * (size_t)s->Q * C + c;
+            const elem *row = dy + (size_t)(hp / stride) * (size_t)s->Q * C + c;
             for (int t = (v + s->pad) % stride; t < R; t += stride) {
                 int vq = v + s->pad - t;
                 if (vq < 0 || vq / stride >= s->Q) continue;
-                acc = vf_fma(vf_loadn(row + (size_t)(vq / stride) * C, n),
+                acc = vf_fma(ve_loadn(row + (size_t)(vq / stride) * C, n),
                              vf_loadn(w + (size_t)(r * R + t) * C + c, n), acc);
             }
         }
-        vf_storen(out + (size_t)v * C, acc, n);
+        ve_storen(out + (size_t)v * C, acc, n);
     }
 }
 
 /* stride 1: the same strips as forward, on the flipped kernel with padding R - 1 - pad */
-ALWAYS_INLINE void backward_data_stride1(float *dx, const float *dy, const float *w,
+ALWAYS_INLINE void backward_data_stride1(elem *dx, const elem *dy, const float *w,
                                          const eg_dw_shape *s, int h, int c, int n, int R) {
     size_t C = (size_t)s->C, line = (size_t)s->Q * C;
     int inside0 = R - 1 - s->pad, inside1 = s->Q - s->pad; /* v with every column tap inside dy */
@@ -117,7 +117,7 @@ ALWAYS_INLINE void backward_data_stride1(float *dx, const float *dy, const float
     if (inside0 < 0) inside0 = 0;
     int r0 = h + s->pad - (s->P - 1) > 0 ? h + s->pad - (s->P - 1) : 0;
     int r1 = h + s->pad + 1 < R ? h + s->pad + 1 : R;
-    float *out = dx + (size_t)h * (size_t)s->W * C + c;
+    elem *out = dx + (size_t)h * (size_t)s->W * C + c;
     int v = 0;
     while (v < s->W) {
         bool strip = v >= inside0 && v + STRIP <= inside1;
@@ -125,25 +125,25 @@ ALWAYS_INLINE void backward_data_stride1(float *dx, const float *dy, const float
         vf acc[STRIP];
         for (int i = 0; i < STRIP; i++) acc[i] = vf_set(0);
         for (int r = r0; r < r1; r++) {
-            const float *row = dy + (size_t)(h + s->pad - r) * line + c;
+            const elem *row = dy + (size_t)(h + s->pad - r) * line + c;
             for (int t = 0; t < R; t++) {
                 int q = v + s->pad - t;
                 if (!strip && (q < 0 || q >= s->Q)) continue;
                 vf wv = vf_loadn(w + (size_t)(r * R + t) * C + c, n);
-                const float *from = row + (ptrdiff_t)q * (ptrdiff_t)C;
+                const elem *from = row + (ptrdiff_t)q * (ptrdiff_t)C;
                 if (strip)
                     for (int i = 0; i < STRIP; i++)
-                        acc[i] = vf_fma(vf_loadn(from + (size_t)i * C, n), wv, acc[i]);
+                        acc[i] = vf_fma(ve_loadn(from + (size_t)i * C, n), wv, acc[i]);
                 else
-                    acc[0] = vf_fma(vf_loadn(from, n), wv, acc[0]);
+                    acc[0] = vf_fma(ve_loadn(from, n), wv, acc[0]);
             }
         }
-        for (int i = 0; i < m; i++) vf_storen(out + (size_t)(v + i) * C, acc[i], n);
+        for (int i = 0; i < m; i++) ve_storen(out + (size_t)(v + i) * C, acc[i], n);
         v += m;
     }
 }
 
-ALWAYS_INLINE void backward_data_rows(float *dx, const float *dy, const float *w,
+ALWAYS_INLINE void backward_data_rows(elem *dx, const elem *dy, const float *w,
                                       const eg_dw_shape *s, int h0, int h1, int R, int stride) {
     for (int h = h0; h < h1; h++)
         for (int c = 0; c < s->C; c += VF_N) {
@@ -160,7 +160,7 @@ ALWAYS_INLINE void backward_data_rows(float *dx, const float *dy, const float *w
         }
 }
 
-void KERNEL(dw_backward_data)(float *dx, const float *dy, const float *w, const eg_dw_shape *s,
+void KERNEL(dw_backward_data)(void *dx, const void *dy, const float *w, const eg_dw_shape *s,
                               int h0, int h1) {
     if (s->R == 3 && s->stride == 1)
         backward_data_rows(dx, dy, w, s, h0, h1, 3, 1);
@@ -177,31 +177,31 @@ void KERNEL(dw_backward_data)(float *dx, const float *dy, const float *w, const 
 }
 
 /* R accumulators (one line of taps) live in registers over an output row */
-ALWAYS_INLINE void weights_row(float *dw, const float *x, const float *dy, const eg_dw_shape *s,
+ALWAYS_INLINE void weights_row(float *dw, const elem *x, const elem *dy, const eg_dw_shape *s,
                                int p, int c, int n, int R, int stride) {
     size_t C = (size_t)s->C, line = (size_t)s->W * C;
     int inside0 = (s->pad + stride - 1) / stride, inside1 = (s->W - R + s->pad) / stride + 1;
     if (s->W - R + s->pad < 0) inside1 = 0;
     if (inside1 > s->Q) inside1 = s->Q;
     if (inside0 > s->Q) inside0 = s->Q;
-    const float *dyr = dy + (size_t)p * (size_t)s->Q * C + c;
+    const elem *dyr = dy + (size_t)p * (size_t)s->Q * C + c;
     for (int r = 0; r < R; r++) {
         int h = p * stride - s->pad + r;
         if (h < 0 || h >= s->H) continue;
         vf acc[MAX_SIDE];
         for (int t = 0; t < R; t++) acc[t] = vf_set(0);
-        const float *xr = x + (size_t)h * line + c;
+        const elem *xr = x + (size_t)h * line + c;
         for (int q = 0; q < s->Q; q++) {
-            vf g = vf_loadn(dyr + (size_t)q * C, n);
+            vf g = ve_loadn(dyr + (size_t)q * C, n);
             int w0 = q * stride - s->pad;
             if (q >= inside0 && q < inside1) {
-                const float *from = xr + (size_t)w0 * C;
+                const elem *from = xr + (size_t)w0 * C;
                 for (int t = 0; t < R; t++)
-                    acc[t] = vf_fma(vf_loadn(from + (size_t)t * C, n), g, acc[t]);
+                    acc[t] = vf_fma(ve_loadn(from + (size_t)t * C, n), g, acc[t]);
             } else {
                 for (int t = 0; t < R; t++)
                     if (w0 + t >= 0 && w0 + t < s->W)
-                        acc[t] = vf_fma(vf_loadn(xr + (size_t)(w0 + t) * C, n), g, acc[t]);
+                        acc[t] = vf_fma(ve_loadn(xr + (size_t)(w0 + t) * C, n), g, acc[t]);
             }
         }
         for (int t = 0; t < R; t++) {
@@ -211,7 +211,7 @@ ALWAYS_INLINE void weights_row(float *dw, const float *x, const float *dy, const
     }
 }
 
-ALWAYS_INLINE void weights_rows(float *dw, const float *x, const float *dy, const eg_dw_shape *s,
+ALWAYS_INLINE void weights_rows(float *dw, const elem *x, const elem *dy, const eg_dw_shape *s,
                                 int p0, int p1, int R, int stride) {
     for (int p = p0; p < p1; p++) {
         int c = 0;
@@ -220,7 +220,7 @@ ALWAYS_INLINE void weights_rows(float *dw, const float *x, const float *dy, cons
     }
 }
 
-void KERNEL(dw_backward_weights)(float *dw, const float *x, const float *dy, const eg_dw_shape *s,
+void KERNEL(dw_backward_weights)(float *dw, const void *x, const void *dy, const eg_dw_shape *s,
                                  int p0, int p1) {
     if (s->R == 3 && s->stride == 1)
         weights_rows(dw, x, dy, s, p0, p1, 3, 1);
@@ -234,35 +234,4 @@ void KERNEL(dw_backward_weights)(float *dw, const float *x, const float *dy, con
         weights_rows(dw, x, dy, s, p0, p1, 7, 1);
     else
         weights_rows(dw, x, dy, s, p0, p1, s->R, s->stride);
-}
-
-/* first maximum in row-major order of the window, as PyTorch */
-void KERNEL(max_pool)(float *y, uint8_t *index, const float *x, const eg_dw_shape *s, int p0,
-                      int p1) {
-    size_t C = (size_t)s->C;
-    for (int p = p0; p < p1; p++)
-        for (int q = 0; q < s->Q; q++) {
-            float *out = y + ((size_t)p * (size_t)s->Q + (size_t)q) * C;
-            uint8_t *at = index ? index + ((size_t)p * (size_t)s->Q + (size_t)q) * C : NULL;
-            bool first = true;
-            for (int r = 0; r < s->R; r++)
-                for (int t = 0; t < s->R; t++) {
-                    int h = p * s->stride - s->pad + r, v = q * s->stride - s->pad + t;
-                    if (h < 0 || h >= s->H || v < 0 || v >= s->W) continue;
-                    const float *from = x + ((size_t)h * (size_t)s->W + (size_t)v) * C;
-                    uint8_t tap = (uint8_t)(r * s->R + t);
-                    if (first) {
-                        memcpy(out, from, C * sizeof *out);
-                        if (at) memset(at, tap, C);
-                        first = false;
-                    } else if (at) {
-                        for (size_t c = 0; c < C; c++) {
-                            at[c] = from[c] > out[c] ? tap : at[c];
-                            out[c] = from[c] > out[c] ? from[c] : out[c];
-                        }
-                    } else {
-                        for (size_t c = 0; c < C; c++) out[c] = from[c] > out[c] ? from[c] : out[c];
-                    }
-                }
-        }
 }

@@ -14,6 +14,14 @@
 #define EG_KERNEL_DECLARE(name, params) void KERNEL(name) params;
 EG_KERNEL_LIST(EG_KERNEL_DECLARE)
 
+/* Values (activations and their gradients) are `elem`s in memory and floats in registers: kernels read and write them by
+ * ve_*, and parameters and sums, float always, by vf_*. A source that has values is compiled for each format. */
+#if defined(ENGRAFT_VALUE_bf16)
+typedef uint16_t elem;
+#else
+typedef float elem;
+#endif
+
 #define ALWAYS_INLINE static inline __attribute__((always_inline, unused))
 
 #if defined(ENGRAFT_ISA_avx512)
@@ -75,6 +83,32 @@ ALWAYS_INLINE vf vf_ldexp(vf a, vf n) {
 ALWAYS_INLINE float vf_total(vf a) {
     return _mm512_reduce_add_ps(a);
 }
+#    if defined(ENGRAFT_VALUE_bf16)
+ALWAYS_INLINE vf from_bf16(__m256i h) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+/* round to nearest even: add half a unit, less one bit where the last kept bit is 0 */
+ALWAYS_INLINE __m256i to_bf16(vf v) {
+    __m512i u = _mm512_castps_si512(v);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+    u = _mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    u = _mm512_mask_mov_epi32(u, nan, _mm512_set1_epi32(0x7fc00000));
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(u, 16));
+}
+ALWAYS_INLINE vf ve_load(const elem *p) {
+    return from_bf16(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+ALWAYS_INLINE vf ve_loadn(const elem *p, int n) {
+    return from_bf16(_mm256_maskz_loadu_epi16(vf_tail(n), p));
+}
+ALWAYS_INLINE void ve_store(elem *p, vf v) {
+    _mm256_storeu_si256((__m256i *)(void *)p, to_bf16(v));
+}
+ALWAYS_INLINE void ve_storen(elem *p, vf v, int n) {
+    _mm256_mask_storeu_epi16(p, vf_tail(n), to_bf16(v));
+}
+#    endif
 
 #elif defined(ENGRAFT_ISA_avx2)
 #    include <immintrin.h>
@@ -135,6 +169,41 @@ ALWAYS_INLINE float vf_total(vf a) {
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
+#    if defined(ENGRAFT_VALUE_bf16)
+ALWAYS_INLINE vf from_bf16(__m128i h) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
+}
+ALWAYS_INLINE __m128i to_bf16(vf v) {
+    __m256i u = _mm256_castps_si256(v);
+    __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
+    u = _mm256_add_epi32(u, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+    u = _mm256_blendv_epi8(u, _mm256_set1_epi32(0x7fc00000), nan);
+    u = _mm256_srli_epi32(u, 16);
+    return _mm_packus_epi32(_mm256_castsi256_si128(u), _mm256_extracti128_si256(u, 1));
+}
+ALWAYS_INLINE vf ve_load(const elem *p) {
+    return from_bf16(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+ALWAYS_INLINE vf ve_loadn(const elem *p, int n) {
+    if (n == VF_N) return ve_load(p);
+    elem whole[VF_N] = {0};
+    memcpy(whole, p, (size_t)n * sizeof *p);
+    return ve_load(whole);
+}
+ALWAYS_INLINE void ve_store(elem *p, vf v) {
+    _mm_storeu_si128((__m128i *)(void *)p, to_bf16(v));
+}
+ALWAYS_INLINE void ve_storen(elem *p, vf v, int n) {
+    elem whole[VF_N];
+    if (n == VF_N) {
+        ve_store(p, v);
+        return;
+    }
+    ve_store(whole, v);
+    memcpy(p, whole, (size_t)n * sizeof *p);
+}
+#    endif
 
 #else
 enum { VF_N = 1 };
@@ -186,6 +255,55 @@ ALWAYS_INLINE vf vf_ldexp(vf a, vf n) {
 }
 ALWAYS_INLINE float vf_total(vf a) {
     return a;
+}
+#endif
+
+/* one value at a time, for code that the compiler vectorises itself, and all there is in scalar */
+#if defined(ENGRAFT_VALUE_bf16)
+ALWAYS_INLINE float elem_get(elem h) {
+    uint32_t u = (uint32_t)h << 16;
+    float v;
+    memcpy(&v, &u, sizeof v);
+    return v;
+}
+ALWAYS_INLINE elem elem_of(float v) {
+    uint32_t u;
+    memcpy(&u, &v, sizeof u);
+    u = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+    return v != v ? 0x7fc0u : (elem)u;
+}
+#else
+ALWAYS_INLINE float elem_get(elem v) {
+    return v;
+}
+ALWAYS_INLINE elem elem_of(float v) {
+    return v;
+}
+ALWAYS_INLINE vf ve_load(const elem *p) {
+    return vf_load(p);
+}
+ALWAYS_INLINE vf ve_loadn(const elem *p, int n) {
+    return vf_loadn(p, n);
+}
+ALWAYS_INLINE void ve_store(elem *p, vf v) {
+    vf_store(p, v);
+}
+ALWAYS_INLINE void ve_storen(elem *p, vf v, int n) {
+    vf_storen(p, v, n);
+}
+#endif
+#if defined(ENGRAFT_VALUE_bf16) && !defined(ENGRAFT_ISA_avx512) && !defined(ENGRAFT_ISA_avx2)
+ALWAYS_INLINE vf ve_load(const elem *p) {
+    return elem_get(*p);
+}
+ALWAYS_INLINE vf ve_loadn(const elem *p, int n) {
+    return n > 0 ? elem_get(*p) : 0;
+}
+ALWAYS_INLINE void ve_store(elem *p, vf v) {
+    *p = elem_of(v);
+}
+ALWAYS_INLINE void ve_storen(elem *p, vf v, int n) {
+    if (n > 0) *p = elem_of(v);
 }
 #endif
 
