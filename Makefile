@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 # every C file that clang-format looks after
 C_FILES = $(shell find cli include src tests bench -name '*.[ch]' -not -path '*/corpus/*')
 
-.PHONY: help all demo test check asan clang rooms format format-check bench bench-peers man install clean
+.PHONY: help all demo test check asan clang rooms format format-check bench bench-peers bench-growth man install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ bench: all ## speed against PyTorch in the same run (needs a Python with torch)
 
 bench-peers: all ## the table of bench/results: PyTorch and ONNX Runtime in turns with us (PYTHON=, ROWS=, DATA=)
 	@bench/run peers $(if $(ROWS),--rows $(ROWS)) $(if $(DATA),--data $(DATA))
+
+bench-growth: all ## how time and memory grow with batch, side, threads, images: docs/growth.svg (ROWS=batch,images)
+	@python3 bench/growth.py $(if $(ROWS),--only $(ROWS))
 
 man: all ## build/engraft.1, from the option table
 	@build/release/engraft help --man >build/engraft.1 && echo build/engraft.1

@@ -1,4 +1,4 @@
-/* bench_net MODEL train|predict BATCH REPEATS [f32|bf16]: seconds of each repeat of a training step (forward, backward, SGD with
+/* bench_net MODEL train|predict BATCH REPEATS [[--dtype] f32|bf16]: seconds of each repeat of a training step (forward, backward, SGD with
  * momentum) or of a prediction batch, random weights, 224 pixels, one warm-up before; a JSON line on stdout.
  * bench/compare.py runs it beside PyTorch. Not a test: nothing here passes or fails.                             */
 #include <stdio.h>
@@ -14,8 +14,12 @@ static int fail(const eg_error *err) {
 
 int main(int argc, char **argv) {
     eg_error err;
-    if (argc != 5 && argc != 6) {
-        fprintf(stderr, "usage: bench_net MODEL train|predict BATCH REPEATS [f32|bf16]\n");
+    bool named = argc == 7 && strcmp(argv[5], "--dtype") == 0;
+    const char *dtype = argc == 6 || named ? argv[argc - 1] : "f32";
+    if ((argc != 5 && argc != 6 && !named) ||
+        (strcmp(dtype, "f32") != 0 && strcmp(dtype, "bf16") != 0)) {
+        fprintf(stderr,
+                "usage: bench_net MODEL train|predict BATCH REPEATS [[--dtype] f32|bf16]\n");
         return 2;
     }
     bool train = strcmp(argv[2], "train") == 0;
@@ -29,7 +33,7 @@ int main(int argc, char **argv) {
                          .batch = batch,
                          .stochastic = true,
                          .dropout = -1,
-                         .bf16 = argc == 6 && strcmp(argv[5], "bf16") == 0};
+                         .bf16 = strcmp(dtype, "bf16") == 0};
     eg_opt_options sgd = {.kind = EG_OPT_SGD, .momentum = 0.9};
     if (eg_plan_new(&plan, net, &o, &err) != EG_OK) return fail(&err);
     if (train && eg_optimizer_for(&opt, net, &sgd, &err) != EG_OK) return fail(&err);

@@ -198,7 +198,7 @@ def weights_of(model, a):
 def engraft_train(a, model, mode, data, out, *options):
     """Seconds of an `engraft train`, from start of the process to its end."""
     command = [a.engraft, "train", data, "--model", model, "--mode", mode, "--weights", weights_of(model, a), "--out", out,
-               "--batch-size", str(BATCH), "--overwrite", "-q", *options]
+               "--batch-size", str(BATCH), "--overwrite", "-q", "--no-feature-cache", *options]
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
@@ -288,7 +288,7 @@ def measure_epoch(row, a):
         say(f"round {i + 1} of {a.rounds}")
         bare.append(statistics.median(engraft_steps(a.bench_net, row["model"], "train", 5)["seconds"]) * 1e3 / BATCH)
         engraft_train(a, row["model"], "finetune", a.data, out, "--epochs", "2", "--opt", "sgd", "--sched", "constant",
-                      "--lr", "0.001", "--warmup-epochs", "0", "--augment", "light")
+                      "--lr", "0.001", "--warmup-epochs", "0", "--augment", "light", "--dtype", "f32")
         with open(os.path.join(out, "history.jsonl")) as f:
             last = f.read().splitlines()[-1]  # the first epoch also reads the disk
         epoch.append(1e3 / json.loads(last)["images_per_second"])

@@ -97,7 +97,7 @@ static bool folder_of(char out[FOLDER_BYTES], const char *name, const char *tail
 /* The environment's share of the options: where weights lie (PyTorch's rule for its own folder),
  * the mirror, the trusted certificates. What the command line says goes first. */
 static void take_environment(eg_options *o) {
-    static char torch[FOLDER_BYTES], cache[FOLDER_BYTES];
+    static char torch[FOLDER_BYTES], cache[FOLDER_BYTES], features[FOLDER_BYTES];
     if (!o->torch_cache && (folder_of(torch, "TORCH_HOME", "/hub/checkpoints") ||
                             folder_of(torch, "XDG_CACHE_HOME", "/torch/hub/checkpoints") ||
                             folder_of(torch, "HOME", "/.cache/torch/hub/checkpoints")))
@@ -106,6 +106,10 @@ static void take_environment(eg_options *o) {
                       folder_of(cache, "XDG_CACHE_HOME", "/engraft/weights") ||
                       folder_of(cache, "HOME", "/.cache/engraft/weights")))
         o->cache = cache;
+    if (!o->feature_cache && (folder_of(features, "ENGRAFT_FEATURE_CACHE", "") ||
+                              folder_of(features, "XDG_CACHE_HOME", "/engraft/features") ||
+                              folder_of(features, "HOME", "/.cache/engraft/features")))
+        o->feature_cache = features;
     const char *mirror = getenv("ENGRAFT_MIRROR"), *trusted = getenv("SSL_CERT_FILE");
     if (!o->url && mirror && *mirror) o->url = mirror;
     if (!o->ca_file && trusted && *trusted) o->ca_file = trusted;
@@ -118,10 +122,6 @@ static eg_status run_command(eg_cli *cli, eg_error *err) {
     if (isa && *isa) {
         eg_status status = eg_isa_limit(isa, err);
         if (status != EG_OK) return status;
-    }
-    if (strcmp(o->dtype, "bf16") == 0) {
-        snprintf(err->text, sizeof err->text, "--dtype bf16: bf16 is not built yet; use f32");
-        return EG_ERR_UNSUPPORTED;
     }
     take_environment(&cli->line.options);
     eg_threads_set((int)o->threads);

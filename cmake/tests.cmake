@@ -12,7 +12,7 @@ function(engraft_test_isa name labels)
   if(ENGRAFT_TEST_PREFIX)
     return() # sanitizers: once is enough
   endif()
-  foreach(isa scalar avx2)
+  foreach(isa scalar avx2 avx512) # the default run: the best, avx512bf16 where there is one
     add_test(NAME ${isa}/${name} COMMAND ${ARGN} WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
     set_tests_properties(${isa}/${name} PROPERTIES TIMEOUT 900 LABELS "${labels}" ENVIRONMENT ENGRAFT_ISA=${isa})
   endforeach()
@@ -47,6 +47,9 @@ foreach(source ${unit_tests})
   endif()
   engraft_test(${source} "${labels}" room_${room})
 endforeach()
+
+# counts the images that are decoded and the plans that are made
+target_link_options(test_feature_rows PRIVATE LINKER:--wrap=eg_image_read,--wrap=eg_plan_new)
 
 file(GLOB ref_tests CONFIGURE_DEPENDS tests/ref/test_*.c tests/golden/test_*.c)
 foreach(source ${ref_tests})

@@ -118,10 +118,10 @@ typedef struct {
     const char *mode;    /* finetune | frozen | scratch */
     const char *modes;   /* "finetune,frozen" (study) */
     const char *weights; /* FILE, or MODEL=FILE; several joined with '\n' by the parser */
-    const char *cache, *torch_cache; /* folders of weights files; NULL = none is looked at */
-    const char *bn;                  /* auto | frozen | stats | train */
-    const char *dtype;               /* auto | f32 | bf16 */
-    double dropout;                  /* rate before the last layer; negative = the network's own */
+    const char *cache, *torch_cache, *feature_cache; /* folders of files kept; NULL = not used */
+    const char *bn;                                  /* auto | frozen | stats | train */
+    const char *dtype; /* auto | f32 | bf16; auto: bf16 where it is native; of a run: the run's */
+    double dropout;    /* rate before the last layer; negative = the network's own */
     /* recipe */
     int64_t epochs, batch_size;
     const char *opt; /* sgd | adamw */
@@ -143,11 +143,11 @@ typedef struct {
     double jitter;       /* brightness and contrast factors in [1-j, 1+j] */
     /* running */
     int64_t seed;
-    int64_t threads;    /* compute threads; 0 = all processors allowed to the process */
-    int64_t workers;    /* decoding threads; 0 = automatic */
-    const char *out;    /* directory or file written */
-    bool overwrite;     /* allow an existing run directory to be replaced */
-    const char *resume; /* run directory to continue, or NULL */
+    int64_t threads;             /* compute threads; 0 = all processors allowed to the process */
+    int64_t workers, max_memory; /* decoding threads, 0 = automatic; bytes, 0 = no limit */
+    const char *out;             /* directory or file written */
+    bool overwrite, deterministic, no_feature_cache; /* replace a run; same bits; compute anew */
+    const char *resume;                              /* run directory to continue, or NULL */
     /* models, inspect, version, report, predict, eval */
     bool measure, recommend, transferability, verify, kernels, all;
     const char *sort, *family, *data;      /* models: [-]COLUMN; families; class folders */

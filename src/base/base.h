@@ -73,6 +73,10 @@ int eg_pool_threads(void);
 /* Run fn(context, i) for i in [0, n); returns when all are done. Which thread takes which i is not fixed: a task
  * must write to its own place only, so that results do not depend on the number of threads.                 */
 void eg_pool_run(void (*fn)(void *context, int i), void *context, int n);
+/* Between the two, code of others that asks OpenMP how many threads to take (oneDNN) gets one when called on this thread;
+ * eg_pool_run is as before. `before`: what _begin gave. */
+int eg_pool_single_begin(void);
+void eg_pool_single_end(int before);
 
 /* ---- random numbers (random.c): counter-based Philox4x32-10 (Salmon et al. 2011), no state to save ---- */
 
@@ -107,6 +111,8 @@ bool eg_cursor_u64le(eg_cursor *c, uint64_t *v);
 
 bool eg_parse_int(int64_t *out, const char *text); /* decimal, K/M/G suffix (1024) */
 bool eg_parse_real(double *out, const char *text); /* finite decimal or exponent form */
+/* Bytes: digits with at most one point, then K, M, G or T (1024 each; iB or B may follow): "800M", "1.5GiB". */
+bool eg_parse_size(int64_t *out, const char *text);
 
 /* ---- hashing and files (sha256.c, file.c) ---- */
 
@@ -137,6 +143,8 @@ bool eg_path_exists(const char *path);
 bool eg_path_is_dir(const char *path);
 char *eg_path_join(const char *a, const char *b); /* eg_free */
 double eg_time_now(void);                         /* monotonic seconds */
+/* SHA-256 of the linker's mark in this code: changes with every other build; "" where there is no mark (build_id.c). */
+void eg_build_id(char out[65]);
 /* Peak resident memory of the process in bytes (VmHWM). */
 size_t eg_process_peak_bytes(void);
 

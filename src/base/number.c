@@ -7,6 +7,7 @@
 #include <locale.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
@@ -77,5 +78,31 @@ bool eg_parse_real(double *out, const char *text) {
     freelocale(c_locale);
     if (!isfinite(value)) return false;
     *out = value;
+    return true;
+}
+
+/* Powers of 1024 that a unit stands for; -1: no unit. */
+static int unit_power(const char *text) {
+    static const char LETTERS[] = "KMGT";
+    if (!*text || strcmp(text, "B") == 0) return 0;
+    const char *letter = strchr(LETTERS, *text & ~0x20); /* either case */
+    bool whole = !text[1] || strcmp(text + 1, "B") == 0 || strcmp(text + 1, "iB") == 0;
+    return letter && whole ? (int)(letter - LETTERS) + 1 : -1;
+}
+
+/* Parts of a byte are cut off. */
+bool eg_parse_size(int64_t *out, const char *text) {
+    char number[32];
+    double value;
+    if (text == NULL || !is_digit(*text)) return false;
+    size_t n = strspn(text, "0123456789.");
+    if (n >= sizeof number) return false;
+    memcpy(number, text, n);
+    number[n] = 0;
+    int power = unit_power(text + n);
+    if (power < 0 || !eg_parse_real(&value, number)) return false;
+    for (int i = 0; i < power; i++) value *= 1024;
+    if (value >= 9007199254740992.0) return false; /* 2^53: a double still counts bytes below */
+    *out = (int64_t)value;
     return true;
 }

@@ -52,11 +52,17 @@ enum {
          "~/.cache") \
     TEXT("torch-cache", 0, NULL, torch_cache, NULL, "DIR", PULL | LEARN | FEATURES | MODELS, \
          "PyTorch's folder, looked at first: hub/checkpoints in $TORCH_HOME or ~/.cache/torch") \
+    TEXT("feature-cache", 0, NULL, feature_cache, NULL, "DIR", LEARN | FEATURES | MODELS | EVAL, \
+         "folder of features computed earlier, at most 2 GiB: $ENGRAFT_FEATURE_CACHE, else " \
+         "engraft/features in $XDG_CACHE_HOME or ~/.cache") \
+    FLAG("no-feature-cache", 0, "no-cache", no_feature_cache, LEARN | FEATURES | MODELS | EVAL, \
+         "compute features anew and keep none") \
     CHOICE("bn", 0, NULL, bn, "auto", ("auto", "frozen", "stats", "train"), LEARN, \
            "batch norm: nothing moves, statistics move, all trains; auto: frozen mode frozen, " \
            "else train") \
-    CHOICE("dtype", 0, NULL, dtype, "f32", ("auto", "f32", "bf16"), RUNS, \
-           "number format of the computation") \
+    CHOICE("dtype", 0, "precision", dtype, "auto", ("auto", "f32", "bf16"), RUNS | MODELS | BENCH, \
+           "number format of the computation; auto: bf16 where the processor has it, else f32; " \
+           "eval and predict: as in training") \
     REAL("dropout", 0, "drop", dropout, "-1", -1, 0.95, NULL, LEARN, \
          "rate before the last layer; below 0: the network's own") \
     /* recipe */ \
@@ -105,6 +111,10 @@ enum {
     INT("threads", 't', NULL, threads, "0", 0, 1024, NULL, RUNS | MODELS | VERSION | BENCH, \
         "compute threads; 0: every processor allowed to the process") \
     INT("workers", 'j', NULL, workers, "0", 0, 256, NULL, RUNS, "decoding threads; 0: automatic") \
+    INT("max-memory", 0, NULL, max_memory, "0", 0, 9007199254740991.0, "bytes", RUNS | BENCH, \
+        "keep the process below this, as 800M or 1.5G, with smaller batches; 0: no limit") \
+    FLAG("deterministic", 0, NULL, deterministic, RUNS | BENCH, \
+         "the same bits for any number of threads; bench says what it costs") \
     TEXT("out", 'o', "output,output-dir", out, NULL, "PATH", LEARN | FEATURES | REPORT | EXPORT, \
          "folder or file that is written") \
     FLAG("overwrite", 0, "exist-ok,force", overwrite, LEARN | FEATURES | EXPORT, \
@@ -280,6 +290,13 @@ eg_status eg_options_set(eg_options *o, const eg_option *option, const char *val
     switch (option->type) {
     case EG_OPTION_INT: {
         int64_t v;
+        if (option->unit && strcmp(option->unit, "bytes") == 0) {
+            if (!eg_parse_size(&v, value) || v < (int64_t)option->min || v > (int64_t)option->max)
+                return eg_fail(err, EG_ERR_USAGE, "--%s %s: expected bytes, as 800M or 1.5G",
+                               option->name, value);
+            *(int64_t *)field = v;
+            return EG_OK;
+        }
         if (!eg_parse_int(&v, value) || v < (int64_t)option->min || v > (int64_t)option->max)
             return eg_fail(err, EG_ERR_USAGE, "--%s %s: expected a whole number from %.0f to %.0f",
                            option->name, value, option->min, option->max);

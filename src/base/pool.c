@@ -100,3 +100,15 @@ void eg_pool_run(void (*fn)(void *context, int i), void *context, int n) {
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
     for (int i = 0; i < n; i++) fn(context, i);
 }
+
+/* OpenMP keeps this number for each thread by itself (an ICV of the present task). */
+int eg_pool_single_begin(void) {
+    eg_pool_threads(); /* else the first question for it would set the number back */
+    int before = omp_get_max_threads();
+    omp_set_num_threads(1);
+    return before;
+}
+
+void eg_pool_single_end(int before) {
+    omp_set_num_threads(before);
+}

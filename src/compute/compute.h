@@ -10,7 +10,8 @@
 
 /* ---- instruction sets (dispatch.c) ---- */
 
-typedef enum { EG_ISA_SCALAR, EG_ISA_AVX2, EG_ISA_AVX512, EG_ISA_COUNT } eg_isa;
+/* AVX512BF16: the processor multiplies and rounds to bf16 itself; in f32 the same kernels as AVX512 */
+typedef enum { EG_ISA_SCALAR, EG_ISA_AVX2, EG_ISA_AVX512, EG_ISA_AVX512BF16, EG_ISA_COUNT } eg_isa;
 const char *eg_isa_name(eg_isa isa);
 eg_isa eg_isa_best(void); /* what processor and operating system can run */
 eg_isa eg_isa_now(void);  /* in use: the best, or the cap */
@@ -69,7 +70,28 @@ typedef struct {
 /* Depthwise convolution of one sample; weights are (R*R, C). */
 typedef struct {
     int H, W, C, P, Q, R, stride, pad; /* pad = before; rows and columns outside read as 0 */
+    int x_row0, y_row0; /* dw_forward: the rows that x and y begin with; others need not be there */
 } eg_dw_shape;
+/* 1x1 convolution of rows: y (rows, K) = act(x (rows, C) W + bias [+ residual]), no gaps between rows. */
+typedef struct {
+    size_t rows;
+    int C, K, act;
+    const float *bias;    /* (K) */
+    const void *residual; /* values (rows, K) or NULL; may be y */
+} eg_pointwise;
+/* What pw_pack reads: weights (K, C) as PyTorch has them, or by input, (C, K), for the input's gradient; outputs [k0, k1),
+ * both multiples of EG_PW_BLOCK or K. */
+enum { EG_PW_BLOCK = 64 };
+typedef struct {
+    int C, K;
+    bool by_input;
+    int k0, k1;
+} eg_pointwise_weights;
+/* bytes of W as pw_pack leaves it, enough for any instruction set and type */
+static inline size_t eg_pointwise_packed_bytes(int C, int K) {
+    return ((size_t)C + 1) * (((size_t)K + EG_PW_BLOCK - 1) / EG_PW_BLOCK * EG_PW_BLOCK) *
+           sizeof(float);
+}
 
 /* C (m,n) = A B [+ C] of small matrices in cache: element (i,k) of A at i * a_row + k * a_column, rows of B (k,n) and of C
  * b_row and c_row floats apart. n is a multiple of EG_LANES: rows are padded, with zeros where it matters. */
@@ -82,47 +104,53 @@ typedef struct {
 
 /* X(name, parameters): every kernel runs on one thread and writes only its outputs. These exist for values in f32 and in
  * bf16: a void pointer is an array of values, a float pointer is float in both tables.                           */
-#define EG_VALUE_KERNEL_LIST(X)                                                                       \
-    /* sums (2,C) double: += sum of (x - pivot) and of its square; scratch (2,C) float */             \
-    X(bn_sums,                                                                                        \
-      (double *sums, const void *x, size_t rows, int C, const float *pivot, float *scratch))          \
-    X(bn_apply, (void *y, const void *x, size_t rows, int C, const eg_bn_apply *a))                   \
-    /* sums (2,C) double: += ; scratch (2,C) float */                                                 \
-    X(bn_reduce, (double *sums, void *dy, const void *x, size_t rows, int C,                          \
-                  const eg_bn_reduce *a, float *scratch))                                             \
-    /* dx = row_scale * g * a + (x - mean) * b + c, coefficients (4,C): a, b, c, mean; dx may be g */ \
-    X(bn_dx, (void *dx, const void *g, const void *x, size_t rows, int C,                             \
-              const float *const coefficients[4], float row_scale))                                   \
-    X(act, (void *y, const void *x, size_t n, int act))                                               \
-    /* dx = dy * act'(x); dx may be dy */                                                             \
-    X(act_backward, (void *dx, const void *dy, const void *x, size_t n, int act))                     \
-    X(add, (void *y, const void *a, const void *b, size_t n)) /* y may be a */                        \
-    /* values to float and back; f32: a copy */                                                       \
-    X(widen, (float *y, const void *x, size_t n))                                                     \
-    X(narrow, (void *y, const float *x, size_t n))                                                    \
-    /* out (C) float: sum over rows of x */                                                           \
-    X(sum_rows, (float *out, const void *x, size_t rows, int C))                                      \
-    /* out (C) float: sum over rows of a * b */                                                       \
-    X(sum_rows_product, (float *out, const void *a, const void *b, size_t rows, int C))               \
-    /* y = x * s per channel; y may be x */                                                           \
-    X(scale_rows, (void *y, const void *x, size_t rows, int C, const float *s))                       \
-    /* y = x * s + t per channel; y may be x */                                                       \
-    X(scale_shift_rows,                                                                               \
-      (void *y, const void *x, size_t rows, int C, const float *s, const float *t))                   \
-    /* output rows [p0, p1) of one sample; y = act(conv + bias), bias NULL = 0 */                     \
-    X(dw_forward, (void *y, const void *x, const float *w, const float *bias, int act,                \
-                   const eg_dw_shape *s, int p0, int p1))                                             \
-    /* input-gradient rows [h0, h1) of one sample */                                                  \
-    X(dw_backward_data,                                                                               \
-      (void *dx, const void *dy, const float *w, const eg_dw_shape *s, int h0, int h1))               \
-    /* dw (R*R, C) += of output rows [p0, p1) */                                                      \
-    X(dw_backward_weights,                                                                            \
-      (float *dw, const void *x, const void *dy, const eg_dw_shape *s, int p0, int p1))               \
-    /* output rows [p0, p1) of one sample; index: tap of the maximum, (P,Q,C) or NULL */              \
-    X(max_pool, (void *y, uint8_t *index, const void *x, const eg_dw_shape *s, int p0, int p1))       \
-    /* input-gradient rows [h0, h1) of one sample, from the taps that max_pool kept */                \
-    X(max_pool_backward,                                                                              \
-      (void *dx, const void *dy, const uint8_t *index, const eg_dw_shape *s, int h0, int h1))
+#define EG_VALUE_KERNEL_LIST(X)                                                                                         \
+    /* sums (2,C) double: += sum of (x - pivot) and of its square; scratch (2,C) float */                               \
+    X(bn_sums,                                                                                                          \
+      (double *sums, const void *x, size_t rows, int C, const float *pivot, float *scratch))                            \
+    X(bn_apply, (void *y, const void *x, size_t rows, int C, const eg_bn_apply *a))                                     \
+    /* sums (2,C) double: += ; scratch (2,C) float */                                                                   \
+    X(bn_reduce, (double *sums, void *dy, const void *x, size_t rows, int C,                                            \
+                  const eg_bn_reduce *a, float *scratch))                                                               \
+    /* dx = row_scale * g * a + (x - mean) * b + c, coefficients (4,C): a, b, c, mean; dx may be g */                   \
+    X(bn_dx, (void *dx, const void *g, const void *x, size_t rows, int C,                                               \
+              const float *const coefficients[4], float row_scale))                                                     \
+    X(act, (void *y, const void *x, size_t n, int act))                                                                 \
+    /* dx = dy * act'(x); dx may be dy */                                                                               \
+    X(act_backward, (void *dx, const void *dy, const void *x, size_t n, int act))                                       \
+    X(add, (void *y, const void *a, const void *b, size_t n)) /* y may be a */                                          \
+    /* values to float and back; f32: a copy */                                                                         \
+    X(widen, (float *y, const void *x, size_t n))                                                                       \
+    X(narrow, (void *y, const float *x, size_t n))                                                                      \
+    /* out (C) float: sum over rows of x */                                                                             \
+    X(sum_rows, (float *out, const void *x, size_t rows, int C))                                                        \
+    /* out (C) float: sum over rows of a * b */                                                                         \
+    X(sum_rows_product, (float *out, const void *a, const void *b, size_t rows, int C))                                 \
+    /* y = x * s per channel; y may be x */                                                                             \
+    X(scale_rows, (void *y, const void *x, size_t rows, int C, const float *s))                                         \
+    /* y = x * s + t per channel; y may be x */                                                                         \
+    X(scale_shift_rows,                                                                                                 \
+      (void *y, const void *x, size_t rows, int C, const float *s, const float *t))                                     \
+    /* output rows [p0, p1) of one sample; y = act(conv + bias), bias NULL = 0 */                                       \
+    X(dw_forward, (void *y, const void *x, const float *w, const float *bias, int act,                                  \
+                   const eg_dw_shape *s, int p0, int p1))                                                               \
+    /* weights into the order of pointwise, for values of this type */                                                  \
+    X(pw_pack, (void *packed, const float *w, const eg_pointwise_weights *s))                                           \
+    X(pointwise, (void *y, const void *x, const void *packed, const eg_pointwise *p))                                   \
+    /* input-gradient rows [h0, h1) of one sample */                                                                    \
+    X(dw_backward_data,                                                                                                 \
+      (void *dx, const void *dy, const float *w, const eg_dw_shape *s, int h0, int h1))                                 \
+    /* dw (R*R, C) += of output rows [p0, p1) */                                                                        \
+    X(dw_backward_weights,                                                                                              \
+      (float *dw, const void *x, const void *dy, const eg_dw_shape *s, int p0, int p1))                                 \
+    /* output rows [p0, p1) of one sample; index: tap of the maximum, (P,Q,C) or NULL */                                \
+    X(max_pool, (void *y, uint8_t *index, const void *x, const eg_dw_shape *s, int p0, int p1))                         \
+    /* input-gradient rows [h0, h1) of one sample, from the taps that max_pool kept */                                  \
+    X(max_pool_backward,                                                                                                \
+      (void *dx, const void *dy, const uint8_t *index, const eg_dw_shape *s, int h0, int h1))                           \
+    /* the arithmetic limit of products of this type. out: the mean of all lanes, 5.5 at first; near 2 after some 30  \
+     * rounds, or, where bf16 is multiplied natively, more by 1/512 a round; flops: operations done */ \
+    X(fma_chains, (float *out, double *flops, size_t rounds))
 
 /* in f32 only: transformers compute in float throughout */
 #define EG_FLOAT_KERNEL_LIST(X)                                                                    \
@@ -133,8 +161,6 @@ typedef struct {
     /* sums (2,C): sum of dy * normalised x, and of dy; dx may be dy, NULL = not wanted */         \
     X(ln_backward, (float *dx, float *sums, const float *dy, const float *x, const float *stats,   \
                     size_t rows, int C, const float *gamma))                                       \
-    /* out: the mean of all lanes, near 2 after some 30 rounds; flops: operations done */          \
-    X(fma_chains, (float *out, double *flops, size_t rounds))                                      \
     X(small_product, (float *c, const float *a, const float *b, const eg_small_product *s))        \
     /* each row of n floats, padded to EG_LANES: softmax in place, padding becomes 0 */            \
     X(softmax_rows, (float *x, size_t rows, int n))                                                \

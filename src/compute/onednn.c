@@ -66,6 +66,7 @@ static eg_status start(eg_error *err) {
 void eg_compute_backend_cap(eg_isa cap) {
     if (cap == EG_ISA_SCALAR) dnnl_set_max_cpu_isa(dnnl_cpu_isa_sse41);
     if (cap == EG_ISA_AVX2) dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx2);
+    if (cap == EG_ISA_AVX512) dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx512_core);
 }
 
 const char *eg_compute_backend(void) {
@@ -323,9 +324,16 @@ static bool gathers(const eg_conv_shape *s, eg_conv_pass pass) {
            s->C < 16 && s->groups == 1 && s->pad_before == 0 && s->pad_left == 0;
 }
 
+/* 2.6's bf16 weight gradient leaves taps unwritten that no pixel meets: a window larger than the image, as small images have
+ * it in the last layers */
+static bool leaves_taps(const eg_conv_shape *s, eg_conv_pass pass) {
+    return pass == EG_CONV_BACKWARD_WEIGHTS && (s->H < s->R || s->W < s->S);
+}
+
 /* oneDNN 2.6 has bf16 from AVX-512 on */
 static bool lacks_bf16(const eg_conv_shape *s, eg_conv_pass pass) {
-    return s->type == EG_TYPE_BF16 && (eg_isa_now() != EG_ISA_AVX512 || gathers(s, pass));
+    return s->type == EG_TYPE_BF16 &&
+           (eg_isa_now() < EG_ISA_AVX512 || gathers(s, pass) || leaves_taps(s, pass));
 }
 
 static eg_status widen(eg_conv *c, const eg_conv_epilogue *e, eg_error *err) {

@@ -19,6 +19,8 @@ typedef struct {
         patient; /* id that is unique over the set, e.g. "bacteria/person100"; NULL: each image its own */
     int label; /* index into classes */
     eg_split split;
+    int width, height; /* pixels, of a file that was decoded whole once; 0: not yet */
+    char content[65];  /* SHA-256 of the file's bytes (eg_dataset_hash); "": not known */
 } eg_sample;
 
 typedef struct {
@@ -32,6 +34,7 @@ typedef struct {
     const char
         *patient_rule;    /* static: the rule that gave patients, "kermany" | "prefix" | "none" */
     char fingerprint[65]; /* SHA-256 over sorted "relative path, size" lines */
+    int64_t hashed_at;    /* when eg_dataset_hash first began, ns since 1970; 0: never */
     int width, height; /* of every sound image eg_dataset_check saw, pixels; 0: not checked, or they
                           differ */
     eg_arena *arena;   /* owns the strings */
@@ -55,8 +58,13 @@ eg_status eg_dataset_indices(uint32_t **out, size_t *n, const eg_dataset *ds, eg
  * (`apparent`, the false reading of this data set; 0 for other rules).                                        */
 void eg_dataset_patient_overlap(size_t *shared, size_t *apparent, const eg_dataset *ds, eg_split a,
                                 eg_split b);
-/* Open every image of `n` indices; a list of {file, reason} for those that cannot be decoded (JSON array, caller owns).
- * Progress as EG_PROGRESS_SCAN. Runs on all threads. Sets ds->width and height.                               */
+/* Hash the bytes of every file of `n` indices into its sample's `content`, "" for a file that cannot be read. Progress as
+ * EG_PROGRESS_SCAN. Runs on all threads. */
+eg_status eg_dataset_hash(eg_dataset *ds, const uint32_t *indices, size_t n, const eg_events *ev,
+                          eg_error *err);
+/* Open every image of `n` indices whose size is not known yet; a list of {file, reason} for those that cannot be decoded
+ * (JSON array, caller owns). Progress as EG_PROGRESS_SCAN. Runs on all threads. Sets the samples' width and height, and
+ * those of ds where all agree.                                                                                */
 eg_status eg_dataset_check(json_t **bad, eg_dataset *ds, const uint32_t *indices, size_t n,
                            const eg_events *ev, eg_error *err);
 /* Drop the samples whose `file` is in `bad` (--skip-bad). */

@@ -424,7 +424,7 @@ static eg_status take_samples(scan *s, eg_error *err) {
     if (!ds->samples) return no_memory(s, err);
     for (size_t i = 0; i < s->n_found; i++) {
         const found_image *f = &s->found[i];
-        ds->samples[i] = (eg_sample){f->file, NULL, f->label, f->split};
+        ds->samples[i] = (eg_sample){.file = f->file, .label = f->label, .split = f->split};
     }
     ds->n_samples = s->n_found;
     eg_data_samples_sort(ds);

@@ -1,10 +1,12 @@
 /* Opens every image once, on all threads, and lists those that cannot be decoded, so that a run
  * is refused before it starts and not in its third epoch. Decodes fully (a truncated JPEG has a
  * sound header); keeps no pixel. The list has the order of the indices, whatever thread found
- * what. Read dataset.c first. */
+ * what. An image whose size somebody knows already (from a cache of earlier checks, by its
+ * content) is not opened again. Read dataset.c first. */
 #include "data/dataset.h"
 
 #include <string.h>
+#include <time.h>
 
 /* Images between two reports: about a tenth of a second of work. */
 #define CHUNK 64
@@ -28,10 +30,14 @@ static void check_one(void *context, int i) {
     chunk *c = context;
     eg_error err = {0};
     eg_image image = {0};
-    char *path = eg_path_join(c->ds->root, c->ds->samples[c->indices[i]].file);
+    const eg_sample *sample = &c->ds->samples[c->indices[i]];
     c->reasons[i] = NULL;
-    c->width[i] = c->height[i] = 0;
-    c->failures[i] = path ? EG_OK : EG_ERR_NO_MEMORY;
+    c->width[i] = sample->width;
+    c->height[i] = sample->height;
+    c->failures[i] = EG_OK;
+    if (sample->width > 0) return;
+    char *path = eg_path_join(c->ds->root, sample->file);
+    if (!path) c->failures[i] = EG_ERR_NO_MEMORY;
     if (!path) return;
     eg_status status = eg_image_read(&image, path, &EG_IMAGE_LIMITS_DEFAULT, &err);
     c->width[i] = status == EG_OK ? image.width : 0;
@@ -70,10 +76,19 @@ static eg_status collect(json_t *list, chunk *c, size_t n, eg_error *err) {
     return status;
 }
 
-/* The size all images share so far: 0 x 0 before the first, -1 once two differ. */
-static void merge_size(int *width, int *height, const chunk *c, size_t n) {
+static bool all_known(const eg_dataset *ds, const uint32_t *indices, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (ds->samples[indices[i]].width == 0) return false;
+    return true;
+}
+
+/* Sizes into the samples, and the size all images share so far: 0 x 0 before the first, -1 once
+ * two differ. */
+static void take_sizes(int *width, int *height, eg_dataset *ds, const chunk *c, size_t n) {
     for (size_t i = 0; i < n; i++) {
         if (c->width[i] == 0) continue;
+        ds->samples[c->indices[i]].width = c->width[i];
+        ds->samples[c->indices[i]].height = c->height[i];
         if (*width == 0) {
             *width = c->width[i];
             *height = c->height[i];
@@ -84,12 +99,12 @@ static void merge_size(int *width, int *height, const chunk *c, size_t n) {
 }
 
 /* On the caller's thread, between two chunks. */
-static void report(const eg_events *ev, size_t done, size_t n, double start) {
+static void report(const eg_events *ev, const char *stage, size_t done, size_t n, double start) {
     if (!ev || !ev->progress) return;
     double seconds = eg_time_now() - start;
     double speed = seconds > 0 ? (double)done / seconds : 0;
     eg_progress p = {.kind = EG_PROGRESS_SCAN,
-                     .stage = "decode",
+                     .stage = stage,
                      .step = (int64_t)done,
                      .n_steps = (int64_t)n,
                      .images_per_second = speed,
@@ -108,11 +123,12 @@ eg_status eg_dataset_check(json_t **bad, eg_dataset *ds, const uint32_t *indices
     for (size_t done = 0; done < n && status == EG_OK;) {
         size_t count = n - done < CHUNK ? n - done : CHUNK;
         c.indices = indices + done;
+        const bool known = all_known(ds, c.indices, count);
         eg_pool_run(check_one, &c, (int)count);
         status = collect(list, &c, count, err);
-        merge_size(&width, &height, &c, count);
+        take_sizes(&width, &height, ds, &c, count);
         done += count;
-        if (status == EG_OK) report(ev, done, n, start);
+        if (status == EG_OK && !known) report(ev, "decode", done, n, start);
         if (status == EG_OK && ev && ev->stop && *ev->stop)
             status = eg_fail(err, EG_ERR_INTERRUPTED, "interrupted while checking images");
     }
@@ -124,4 +140,36 @@ eg_status eg_dataset_check(json_t **bad, eg_dataset *ds, const uint32_t *indices
         json_decref(list);
     }
     return status;
+}
+
+typedef struct {
+    eg_dataset *ds;
+    const uint32_t *indices; /* of this chunk */
+} hash_chunk;
+
+/* A file that cannot be read stays without a hash: the check says what is wrong with it. */
+static void hash_one(void *context, int i) {
+    const hash_chunk *c = context;
+    eg_sample *sample = &c->ds->samples[c->indices[i]];
+    char *path = eg_path_join(c->ds->root, sample->file);
+    if (!path || eg_sha256_file(sample->content, path, NULL) != EG_OK) sample->content[0] = '\0';
+    eg_free(path);
+}
+
+eg_status eg_dataset_hash(eg_dataset *ds, const uint32_t *indices, size_t n, const eg_events *ev,
+                          eg_error *err) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (ds->hashed_at == 0) ds->hashed_at = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    double start = eg_time_now();
+    for (size_t done = 0; done < n;) {
+        size_t count = n - done < CHUNK ? n - done : CHUNK;
+        hash_chunk c = {ds, indices + done};
+        eg_pool_run(hash_one, &c, (int)count);
+        done += count;
+        report(ev, "read", done, n, start);
+        if (ev && ev->stop && *ev->stop)
+            return eg_fail(err, EG_ERR_INTERRUPTED, "interrupted while reading images");
+    }
+    return EG_OK;
 }

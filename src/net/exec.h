@@ -30,6 +30,12 @@ void eg_memplan_free(eg_memplan *m);
 
 typedef struct eg_step eg_step;
 typedef struct eg_op eg_op;
+/* Prediction: what op_mbconv runs before the step's own convolution and batch norm. dw NULL: the step is no block; expand and
+ * se NULL: the block has none. */
+typedef struct {
+    const eg_node *expand, *expand_norm, *dw, *dw_norm, *se;
+    int input; /* node that the block reads */
+} eg_block_parts;
 
 /* One op's code (op_<name>.c). All hooks may rely on shapes having been checked by the graph builder. */
 struct eg_op {
@@ -39,6 +45,8 @@ struct eg_op {
     eg_status (*forward)(eg_plan *plan, eg_step *step, eg_error *err);
     /* NULL: has no gradient (input). Gradients of the output are summed into dy[0] by the plan unless takes_two. */
     eg_status (*backward)(eg_plan *plan, eg_step *step, eg_error *err);
+    /* Make the output once more, from input 0 and what was saved, into buffer y_again; NULL: cannot. */
+    void (*again)(eg_plan *plan, eg_step *step);
     /* PREDICT: bring weights into their constant buffer; NULL: uses none. */
     eg_status (*refresh)(eg_plan *plan, eg_step *step, eg_error *err);
     void (*release)(eg_step *step); /* primitives; NULL: none */
@@ -50,6 +58,7 @@ struct eg_step {
     const eg_op *op;
     const eg_node *node; /* whose value this step makes */
     const eg_node *conv; /* folded prediction: the convolution absorbed into `node`, else NULL */
+    eg_block_parts block;
     int n_inputs;
     int input[EG_NODE_MAX_INPUTS]; /* step numbers */
     int index;                     /* own number */
@@ -71,6 +80,8 @@ struct eg_step {
     bool needs_dx[EG_NODE_MAX_INPUTS];
     int y, saved, constant, forward_work, backward_work; /* buffer numbers, -1 = none */
     int dy[EG_MAX_DY], n_dy;    /* gradient contributions, in the order they are written */
+    int y_again, again_from;    /* buffer of the output made again, at that time; -1: it is kept */
+    bool is_again;              /* done in this backward pass */
     int dx[EG_NODE_MAX_INPUTS]; /* where the gradient of input k goes; -1 = not wanted */
 };
 
@@ -87,6 +98,7 @@ struct eg_plan {
     int input;              /* buffer the caller fills, float */
     int n;                  /* samples of the present forward: batch, or the tail's */
     uint64_t step_key;      /* keys dropout */
+    bool going_back;        /* the backward pass runs */
     double *seconds; /* of each step, forward and backward (profile.c); NULL: nobody measures */
     int input_step, feature_step;
     int logit_step;                  /* -1: features only */
@@ -105,7 +117,8 @@ static inline void *eg_step_y(const eg_plan *plan, const eg_step *s) {
     return eg_plan_at(plan, s->y);
 }
 static inline const void *eg_step_x(const eg_plan *plan, const eg_step *s, int k) {
-    return eg_plan_at(plan, plan->steps[s->input[k]].y);
+    const eg_step *from = &plan->steps[s->input[k]];
+    return eg_plan_at(plan, plan->going_back && from->y_again >= 0 ? from->y_again : from->y);
 }
 /* the node that made input k: shape of the input */
 static inline const eg_node *eg_step_from(const eg_plan *plan, const eg_step *s, int k) {
@@ -128,6 +141,14 @@ static inline size_t eg_step_bytes(const eg_plan *plan, const eg_step *s) {
 static inline size_t eg_node_size(const eg_node *node) {
     return (size_t)node->H * (size_t)node->W * (size_t)node->C;
 }
+static inline bool eg_node_is_conv(const eg_node *node) {
+    return node->op == EG_OP_CONV || node->op == EG_OP_DWCONV;
+}
+/* a matrix product on the rows as they lie */
+static inline bool eg_node_is_pointwise(const eg_node *conv) {
+    return conv->op == EG_OP_CONV && conv->kernel == 1 && conv->kernel_w == 1 &&
+           conv->stride == 1 && conv->groups == 1 && conv->pad_before == 0 && conv->pad_left == 0;
+}
 static inline size_t eg_align64(size_t n) {
     return (n + 63) & ~(size_t)63;
 }
@@ -135,6 +156,19 @@ static inline size_t eg_align64(size_t n) {
 /* Parallel spans: fn(context, begin, end) over [0, n) in a fixed number of pieces of whole multiples of `grain`. */
 typedef void (*eg_span_fn)(void *context, size_t begin, size_t end);
 void eg_span_run(eg_span_fn fn, void *context, size_t n, size_t grain);
+
+/* Make the steps of a plan from its options and the fused graph (steps.c). */
+eg_status eg_plan_steps_make(eg_plan *plan, eg_error *err);
+/* TRAIN: which outputs are made again in the backward pass (recompute.c), before buffers are planned, and the making: of
+ * all that the backward pass of step s reads. Times are those of the memory plan. */
+void eg_plan_recompute_choose(eg_plan *plan);
+void eg_plan_recompute_run(eg_plan *plan, eg_step *s);
+static inline int eg_plan_backward_time(const eg_plan *plan, int i) {
+    return 2 * plan->n_steps - i;
+}
+/* Weights (K, ...) and bias (K) of `conv` with the batch norm behind it folded in; norm NULL: as they are (op_folded.c). */
+void eg_conv_fold(float *w, float *b, const eg_plan *plan, const eg_node *conv,
+                  const eg_node *norm);
 
 /* Which op runs a node (ops.c), and the one for a folded convolution. */
 const eg_op *eg_op_of(eg_op_kind kind);
@@ -146,7 +180,7 @@ extern const eg_op eg_op_input, eg_op_conv, eg_op_dwconv, eg_op_bn, eg_op_act, e
     eg_op_drop_path, eg_op_se, eg_op_max_pool, eg_op_avg_pool, eg_op_adaptive_pool, eg_op_mean_pool,
     eg_op_concat, eg_op_slice, eg_op_shuffle, eg_op_layer_norm, eg_op_layer_scale, eg_op_tokens,
     eg_op_token, eg_op_attention, eg_op_canvas, eg_op_patch_merge, eg_op_flatten, eg_op_dropout,
-    eg_op_linear, eg_op_folded;
+    eg_op_linear, eg_op_folded, eg_op_mbconv;
 
 /* Sums over `rows` pixels, n of them at a time (channel_sums.c): fn writes the n sums of rows [begin, end). Returns n
  * doubles in `work`, which has eg_channel_sums_bytes(n); the same bits for any number of threads. */
@@ -164,6 +198,13 @@ void eg_dwconv_run(const eg_plan *plan, const eg_node *node, const eg_node *from
 /* The same for its input gradient. */
 void eg_dwconv_data_run(const eg_plan *plan, const eg_node *node, const eg_node *from, void *dx,
                         const void *dy, const float *w, eg_type type);
+/* 1x1 convolution of all rows on all threads (pointwise.c), the same bits for any number; where eg_pointwise_serves says so it is
+ * at least as fast as eg_conv. */
+bool eg_pointwise_serves(const eg_node *conv, int act, eg_type type);
+void eg_pointwise_pack(void *packed, const float *weights, int C, int K, bool by_input,
+                       eg_type type);
+void eg_pointwise_run(void *y, const void *x, const void *packed, const eg_pointwise *p,
+                      eg_type type);
 /* PyTorch's depthwise weights (C, 1, R, R) to the kernels' (R*R, C). */
 void eg_dwconv_pack(float *packed, const float *weights, int C, int taps);
 /* Per-sample drop-path factors (0 or 1 / (1 - rate)) of this forward; the step's number keys the stream. */

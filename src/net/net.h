@@ -125,6 +125,12 @@ typedef enum {
     EG_BN_FROZEN /* running statistics used and left alone */
 } eg_bn_mode;
 
+/* TRAIN: which values the backward pass makes again instead of keeping them */
+typedef enum {
+    EG_RECOMPUTE_CHEAP, /* batch norms with at most a ReLU: one more pass over memory, 1 % of a ResNet-50 step */
+    EG_RECOMPUTE_ALL, /* with other activations and squeeze-excite too */
+    EG_RECOMPUTE_NONE
+} eg_recompute;
 typedef struct {
     eg_plan_mode mode;
     int batch;          /* N, the largest */
@@ -136,13 +142,20 @@ typedef struct {
     bool features_only; /* PREDICT: stop at the last linear layer's input */
     bool
         bf16; /* activations and their gradients in bfloat16; a network with an op that has none runs in float (eg_plan_is_bf16) */
+    eg_recompute recompute;
+    bool deterministic; /* the same bits for any number of threads (shards.h); slower */
 } eg_plan_options;
 
 typedef struct eg_plan eg_plan;
 eg_status eg_plan_new(eg_plan **out, eg_network *net, const eg_plan_options *o, eg_error *err);
 void eg_plan_free(eg_plan *plan);
 size_t eg_plan_arena_bytes(const eg_plan *plan);
+/* The arena's size of the plan that these options would give, without its memory: `net` may be an outline. */
+eg_status eg_plan_need(size_t *arena_bytes, eg_network *net, const eg_plan_options *o,
+                       eg_error *err);
 bool eg_plan_is_bf16(const eg_plan *plan);
+/* Would a plan of these options run in bf16? Makes none, so `net` may be an outline. */
+eg_status eg_plan_takes_bf16(bool *out, eg_network *net, const eg_plan_options *o, eg_error *err);
 float *eg_plan_input(eg_plan *plan); /* (N, H, W, 3), filled by the caller before forward */
 /* Run the first n <= N samples. TRAIN with n < N makes a second plan for n on the same arena at the first call, so that
  * batch statistics count real samples only. `step` keys dropout. PREDICT reads the weights as they were at the last
@@ -189,11 +202,11 @@ size_t eg_plan_step_count(const eg_plan *plan);
 eg_status eg_plan_profile(eg_step_cost *rows, eg_plan *plan, const int32_t *labels, uint64_t step,
                           eg_error *err);
 typedef struct {
-    double flops,
-        bytes; /* a second, all threads together: float32 multiply-adds; memory, a = b + c */
+    double flops, bytes; /* a second, all threads together: multiply-adds; memory, a = b + c */
 } eg_peak;
-/* Measure this machine's limits with the kernels in use; takes some 0.7 s and 192 MiB. */
-eg_status eg_net_peak(eg_peak *out, eg_error *err);
+/* Measure this machine's limits with the kernels in use, multiply-adds of float or, `bf16`, of dot products of bf16 where
+ * they are native (of float where not); takes some 0.7 s and 192 MiB. */
+eg_status eg_net_peak(eg_peak *out, bool bf16, eg_error *err);
 
 /* ---- optimisers and schedules (optimizer.c, schedule.c) ---- */
 

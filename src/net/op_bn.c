@@ -196,6 +196,17 @@ static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
+/* the same y from what was saved (recompute.c) */
+static void again(eg_plan *plan, eg_step *s) {
+    saved_values v = saved_of(plan, s);
+    bn_job j = make_job(plan, s);
+    j.factor = drops_paths(plan, s->node) ? v.factor : NULL;
+    j.apply = (eg_bn_apply){.scale = v.scale, .shift = v.shift, .act = (int)s->node->act};
+    j.residual = s->n_inputs == 2 ? eg_step_x(plan, s, 1) : NULL;
+    j.y = eg_plan_at(plan, s->y_again);
+    eg_pool_run(apply_chunk, &j, chunk_count(&j));
+}
+
 /* ---- backward ---- */
 
 static void reduce_span(const bn_job *j, size_t begin, size_t end, float factor, int i) {
@@ -265,7 +276,7 @@ static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
     j.partial = eg_plan_at(plan, s->backward_work);
     j.dy = eg_plan_at(plan, s->dy[0]);
     j.dy2 = s->n_dy > 1 ? eg_plan_at(plan, s->dy[1]) : NULL;
-    j.y_mask = s->keep_y ? eg_step_y(plan, s) : NULL;
+    j.y_mask = s->keep_y ? eg_plan_at(plan, s->y_again >= 0 ? s->y_again : s->y) : NULL;
     j.factor = drops_paths(plan, s->node) ? v.factor : NULL;
     j.reduce = (eg_bn_reduce){
         .scale = v.scale, .shift = v.shift, .mean = v.mean, .act = (int)s->node->act};
@@ -286,4 +297,5 @@ static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
-const eg_op eg_op_bn = {.name = "bn", .prepare = prepare, .forward = forward, .backward = backward};
+const eg_op eg_op_bn = {
+    .name = "bn", .prepare = prepare, .forward = forward, .backward = backward, .again = again};

@@ -116,23 +116,37 @@ static eg_status drop_path_prepare(eg_plan *plan, eg_step *s, eg_error *err) {
 }
 
 typedef struct {
-    float *y;
-    const float *x, *factor;
-    size_t each; /* floats a sample */
+    void *y;
+    const void *x;
+    const float *factor; /* one a sample */
+    size_t each;         /* values a sample */
+    eg_type type;
 } sample_job;
+
+/* one factor for n values: rows of as many channels as fit, then what is left of a row */
+static void scale_all(void *y, const void *x, size_t n, float factor, eg_type type) {
+    enum { WIDE = 64 };
+    const eg_kernels *k = eg_kernels_for(type);
+    float s[WIDE];
+    for (int i = 0; i < WIDE; i++) s[i] = factor;
+    size_t whole = n / WIDE * WIDE;
+    k->scale_rows(y, x, n / WIDE, WIDE, s);
+    k->scale_rows(eg_value_to(y, whole, type), eg_value_at(x, whole, type), n > whole,
+                  (int)(n - whole), s);
+}
 
 static void scale_span(void *context, size_t begin, size_t end) {
     const sample_job *j = context;
     while (begin < end) { /* cut where a new sample begins */
         size_t n = begin / j->each, stop = (n + 1) * j->each < end ? (n + 1) * j->each : end;
-        for (size_t i = begin; i < stop; i++) j->y[i] = j->x[i] * j->factor[n];
+        scale_all(eg_value_to(j->y, begin, j->type), eg_value_at(j->x, begin, j->type),
+                  stop - begin, j->factor[n], j->type);
         begin = stop;
     }
 }
 
-static void scale_samples(const eg_plan *plan, const eg_step *s, float *y, const float *x) {
-    sample_job j = {y, x, eg_plan_at(plan, s->saved),
-                    (size_t)s->node->H * (size_t)s->node->W * (size_t)s->node->C};
+static void scale_samples(const eg_plan *plan, const eg_step *s, void *y, const void *x) {
+    sample_job j = {y, x, eg_plan_at(plan, s->saved), eg_node_size(s->node), s->type};
     eg_span_run(scale_span, &j, eg_step_count(plan, s->node), GRAIN);
 }
 
@@ -149,7 +163,7 @@ static eg_status drop_path_forward(eg_plan *plan, eg_step *s, eg_error *err) {
 
 static eg_status drop_path_backward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
-    float *dy = eg_plan_at(plan, s->dy[0]);
+    void *dy = eg_plan_at(plan, s->dy[0]);
     scale_samples(plan, s, dy, dy);
     return EG_OK;
 }
@@ -174,32 +188,39 @@ static eg_status dropout_prepare(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
+/* y = x times a factor each: one row of as many channels */
+static void scale_span_each(void *context, size_t begin, size_t end) {
+    const sample_job *j = context;
+    eg_kernels_for(j->type)->scale_rows(eg_value_to(j->y, begin, j->type),
+                                        eg_value_at(j->x, begin, j->type), 1, (int)(end - begin),
+                                        j->factor + begin);
+}
+
 static eg_status dropout_forward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
     double rate = rate_of(plan, s);
     size_t n = eg_step_count(plan, s->node);
-    float *y = eg_step_y(plan, s), *factor = eg_plan_at(plan, s->saved);
-    const float *x = eg_step_x(plan, s, 0);
+    void *y = eg_step_y(plan, s);
+    const void *x = eg_step_x(plan, s, 0);
+    float *factor = eg_plan_at(plan, s->saved);
     if (rate <= 0) { /* stochastic off, or --dropout 0 */
-        memcpy(y, x, n * sizeof *y);
+        memcpy(y, x, eg_step_bytes(plan, s));
         return EG_OK;
     }
-    /* one stream in order of elements: on one thread, for dropout stands where values are few, in front of a head */
+    /* one stream in order of elements: on one thread, for dropout stands where values are few, near a head */
     eg_random r = stream_of(plan, s, 2);
     float keep = rate < 1 ? (float)(1.0 / (1.0 - rate)) : 0;
-    for (size_t i = 0; i < n; i++) {
-        factor[i] = eg_random_uniform(&r) < rate ? 0 : keep;
-        y[i] = x[i] * factor[i];
-    }
+    for (size_t i = 0; i < n; i++) factor[i] = eg_random_uniform(&r) < rate ? 0 : keep;
+    sample_job j = {y, x, factor, 1, s->type};
+    eg_span_run(scale_span_each, &j, n, GRAIN);
     return EG_OK;
 }
 
 static eg_status dropout_backward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
-    const float *factor = eg_plan_at(plan, s->saved);
-    float *dy = eg_plan_at(plan, s->dy[0]);
-    if (factor)
-        for (size_t i = 0; i < eg_step_count(plan, s->node); i++) dy[i] *= factor[i];
+    void *dy = eg_plan_at(plan, s->dy[0]);
+    sample_job j = {dy, dy, eg_plan_at(plan, s->saved), 1, s->type};
+    if (j.factor) eg_span_run(scale_span_each, &j, eg_step_count(plan, s->node), GRAIN);
     return EG_OK;
 }
 

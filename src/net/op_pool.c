@@ -6,7 +6,7 @@
 typedef struct {
     const eg_node *node, *from;
     eg_dw_shape shape;
-    eg_type type; /* of the input's values; the mean pool's output is float */
+    eg_type type; /* of the input's values; output of mean pool and flatten is float */
     void *out;
     const void *in;
     uint8_t *index; /* max pool: (N,P,Q,C), the tap r * R + t of each maximum; NULL: no backward */
@@ -127,23 +127,22 @@ const eg_op eg_op_mean_pool = {.name = "mean_pool",
 
 /* ---- flatten ---- */
 
-/* one sample between (H,W,C) and (C,H,W); `from` has the shape before flattening */
-static void turn(float *out, const float *in, const eg_node *from, bool back) {
-    size_t rows = (size_t)from->H * (size_t)from->W, C = (size_t)from->C;
-    for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < C; c++) {
-            if (back)
-                out[r * C + c] = in[c * rows + r];
-            else
-                out[c * rows + r] = in[r * C + c];
-        }
-}
+/* What is flattened goes into dense layers, which are float: the values change their type on the way. */
 
+enum { TURN = 64 }; /* channels at a time */
+
+/* sample i from (H,W,C) to (C,H,W) */
 static void flatten_sample(void *context, int i) {
     const pool_job *j = context;
-    size_t size = eg_node_size(j->from);
-    turn((float *)j->out + (size_t)i * size, (const float *)j->in + (size_t)i * size, j->from,
-         false);
+    size_t rows = (size_t)j->from->H * (size_t)j->from->W, C = (size_t)j->from->C;
+    const void *in = eg_value_at(j->in, (size_t)i * rows * C, j->type);
+    float *out = (float *)j->out + (size_t)i * rows * C, some[TURN];
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < C; c += TURN) {
+            size_t n = C - c < TURN ? C - c : TURN;
+            eg_kernels_for(j->type)->widen(some, eg_value_at(in, r * C + c, j->type), n);
+            for (size_t k = 0; k < n; k++) out[(c + k) * rows + r] = some[k];
+        }
 }
 
 static eg_status flatten_forward(eg_plan *plan, eg_step *s, eg_error *err) {
@@ -155,11 +154,19 @@ static eg_status flatten_forward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
+/* and its gradient back */
 static void flatten_back_sample(void *context, int i) {
     const pool_job *j = context;
-    size_t size = eg_node_size(j->from);
-    turn((float *)j->out + (size_t)i * size, (const float *)j->in + (size_t)i * size, j->from,
-         true);
+    size_t rows = (size_t)j->from->H * (size_t)j->from->W, C = (size_t)j->from->C;
+    const float *in = (const float *)j->in + (size_t)i * rows * C;
+    void *out = eg_value_to(j->out, (size_t)i * rows * C, j->type);
+    float some[TURN];
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < C; c += TURN) {
+            size_t n = C - c < TURN ? C - c : TURN;
+            for (size_t k = 0; k < n; k++) some[k] = in[(c + k) * rows + r];
+            eg_kernels_for(j->type)->narrow(eg_value_to(out, r * C + c, j->type), some, n);
+        }
 }
 
 static eg_status flatten_backward(eg_plan *plan, eg_step *s, eg_error *err) {

@@ -2,7 +2,7 @@
  * a sigmoid or its hard twin;
  * y = u s. The pixel passes run a sample a task, so that a sample's u is still in cache when it is scaled.
  * Backward: dpixel sum of dy u gives ds; du = dy s + dz / pixels, left in dy's place.                           */
-#include "net/exec.h"
+#include "net/shards.h"
 #include <string.h>
 
 /* saved, (N, .) each: z (C), h1 = W1 z + b1 (S), a (S), h2 (C), s (C) */
@@ -69,11 +69,11 @@ static void scale_sample(void *context, int n) {
 }
 
 /* out (N, K) = in (N, D) W^T + b */
-static eg_status dense(float *out, const float *in, const eg_net_tensor *w, const eg_net_tensor *b,
-                       int N, int D, int K, eg_error *err) {
+static eg_status dense(const eg_plan *plan, float *out, const float *in, const eg_net_tensor *w,
+                       const eg_net_tensor *b, int N, int D, int K, eg_error *err) {
     for (int n = 0; n < N; n++)
         memcpy(out + (size_t)n * (size_t)K, b->data, (size_t)K * sizeof *out);
-    return eg_gemm(out, in, w->data, N, K, D, false, true, true, err);
+    return eg_net_gemm(plan, out, in, w->data, N, K, D, false, true, true, err);
 }
 
 static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
@@ -83,16 +83,24 @@ static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
     se_job j = make_job(plan, s);
     j.sum = v.z;
     eg_pool_run(squeeze_sample, &j, N);
-    EG_TRY(dense(v.h1, v.z, eg_step_tensor(plan, node, 0), eg_step_tensor(plan, node, 1), N, C, S,
-                 err));
+    EG_TRY(dense(plan, v.h1, v.z, eg_step_tensor(plan, node, 0), eg_step_tensor(plan, node, 1), N,
+                 C, S, err));
     eg_kernels_get()->act(v.a, v.h1, (size_t)N * (size_t)S, (int)node->act);
-    EG_TRY(dense(v.h2, v.a, eg_step_tensor(plan, node, 2), eg_step_tensor(plan, node, 3), N, S, C,
-                 err));
+    EG_TRY(dense(plan, v.h2, v.a, eg_step_tensor(plan, node, 2), eg_step_tensor(plan, node, 3), N,
+                 S, C, err));
     eg_kernels_get()->act(v.s, v.h2, (size_t)N * (size_t)C, (int)node->gate);
     j.factor = v.s;
     j.y = eg_step_y(plan, s);
     eg_pool_run(scale_sample, &j, N);
     return EG_OK;
+}
+
+/* the same y from u and the gate that was saved */
+static void again(eg_plan *plan, eg_step *s) {
+    se_job j = make_job(plan, s);
+    j.factor = values_of(plan, s).s;
+    j.y = eg_plan_at(plan, s->y_again);
+    eg_pool_run(scale_sample, &j, plan->options.batch);
 }
 
 static void gate_gradient_sample(void *context, int n) {
@@ -110,13 +118,14 @@ static void input_gradient_sample(void *context, int n) {
 }
 
 /* gradients of one dense layer: weights and bias, then the input; all (N, .) */
-static eg_status dense_backward(float *din, const float *dout, const float *in, eg_net_tensor *w,
-                                eg_net_tensor *b, int N, int D, int K, eg_error *err) {
+static eg_status dense_backward(const eg_plan *plan, float *din, const float *dout, const float *in,
+                                eg_net_tensor *w, eg_net_tensor *b, int N, int D, int K,
+                                eg_error *err) {
     if (w->trainable) { /* else no weight of this layer is: the input's gradient alone */
-        EG_TRY(eg_gemm(w->grad, dout, in, K, D, N, true, false, false, err));
+        EG_TRY(eg_net_gemm(plan, w->grad, dout, in, K, D, N, true, false, false, err));
         eg_kernels_get()->sum_rows(b->grad, dout, (size_t)N, K);
     }
-    return eg_gemm(din, dout, w->data, N, D, K, false, false, false, err);
+    return eg_net_gemm(plan, din, dout, w->data, N, D, K, false, false, false, err);
 }
 
 static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
@@ -131,10 +140,10 @@ static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
     eg_pool_run(gate_gradient_sample, &j, N);
     const eg_kernels *k = eg_kernels_get();
     k->act_backward(dh2, dh2, v.h2, (size_t)N * (size_t)C, (int)node->gate);
-    EG_TRY(dense_backward(dh1, dh2, v.a, eg_step_tensor(plan, node, 2),
+    EG_TRY(dense_backward(plan, dh1, dh2, v.a, eg_step_tensor(plan, node, 2),
                           eg_step_tensor(plan, node, 3), N, S, C, err));
     k->act_backward(dh1, dh1, v.h1, (size_t)N * (size_t)S, (int)node->act);
-    EG_TRY(dense_backward(dz, dh1, v.z, eg_step_tensor(plan, node, 0),
+    EG_TRY(dense_backward(plan, dz, dh1, v.z, eg_step_tensor(plan, node, 0),
                           eg_step_tensor(plan, node, 1), N, C, S, err));
     if (s->dx[0] < 0) return EG_OK;
     for (size_t i = 0; i < (size_t)N * (size_t)C; i++) dz[i] /= (float)j.rows;
@@ -145,4 +154,5 @@ static eg_status backward(eg_plan *plan, eg_step *s, eg_error *err) {
     return EG_OK;
 }
 
-const eg_op eg_op_se = {.name = "se", .prepare = prepare, .forward = forward, .backward = backward};
+const eg_op eg_op_se = {
+    .name = "se", .prepare = prepare, .forward = forward, .backward = backward, .again = again};

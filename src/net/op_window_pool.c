@@ -2,7 +2,6 @@
  * covers floor(i n / cells) up to ceil((i + 1) n / cells), so that cells may overlap. The first is a depthwise convolution
  * with the weight 1 / R^2 everywhere and runs as one. Read first: exec.h; max and global pools: op_pool.c.       */
 #include "net/exec.h"
-#include <string.h>
 
 /* ---- avg pool: (H,W,C) -> (P,Q,C); count_include_pad as torch's default, so the divisor is always R^2 ---- */
 
@@ -49,9 +48,10 @@ const eg_op eg_op_avg_pool = {
 /* ---- adaptive pool: (H,W,C) -> (side,side,C), side above H too: cells then repeat pixels ---- */
 
 typedef struct {
-    const eg_node *node, *from;
-    float *out;
-    const float *in;
+    const eg_node *cells, *pixels;
+    eg_type type; /* of both */
+    void *out;
+    const void *in;
 } cell_job;
 
 /* first pixel of cell i of `cells` over n pixels, and the end of cell i */
@@ -62,28 +62,57 @@ static int cell_end(int i, int n, int cells) {
     return ((i + 1) * n + cells - 1) / cells;
 }
 
-/* A sample is one task, because cells overlap and so backward has several writers a pixel.
- * Every (cell, pixel of it) of sample n: forward adds the pixel to the cell, backward the cell to the pixel, over its size. */
-static void adaptive_sample(const cell_job *j, int n, bool back) {
-    const eg_node *cells = j->node, *pixels = j->from;
-    size_t C = (size_t)cells->C;
-    const float *in = j->in + (size_t)n * eg_node_size(back ? cells : pixels);
-    float *out = j->out + (size_t)n * eg_node_size(back ? pixels : cells);
-    memset(out, 0, eg_node_size(back ? pixels : cells) * sizeof *out);
-    for (int p = 0; p < cells->H; p++)
-        for (int q = 0; q < cells->W; q++) {
-            int h0 = cell_begin(p, pixels->H, cells->H), h1 = cell_end(p, pixels->H, cells->H);
-            int w0 = cell_begin(q, pixels->W, cells->W), w1 = cell_end(q, pixels->W, cells->W);
-            float part = 1.0f / (float)((h1 - h0) * (w1 - w0));
-            size_t cell = ((size_t)p * (size_t)cells->W + (size_t)q) * C;
-            for (int h = h0; h < h1; h++)
-                for (int w = w0; w < w1; w++) {
-                    size_t pixel = ((size_t)h * (size_t)pixels->W + (size_t)w) * C;
-                    const float *from = in + (back ? cell : pixel);
-                    float *to = out + (back ? pixel : cell);
-                    for (size_t c = 0; c < C; c++) to[c] += from[c] * part;
-                }
+typedef struct {
+    int begin, end;
+} range;
+
+/* along one side: the pixels of cell i, or, back, the cells that cover pixel i, which follow one another */
+static range meets(int i, int n, int cells, bool back) {
+    range r = {cell_begin(i, n, cells), cell_end(i, n, cells)};
+    if (!back) return r;
+    r = (range){0, 0};
+    while (cell_end(r.begin, n, cells) <= i) r.begin++;
+    for (r.end = r.begin; r.end < cells && cell_begin(r.end, n, cells) <= i; r.end++) continue;
+    return r;
+}
+
+enum { BLOCK = 64 }; /* channels summed at a time, in float */
+
+/* Output (a, b), channels [c, c + n): forward the mean of a cell's pixels; back the sum over a pixel's cells of their
+ * gradients, each over the size of the cell. */
+static void adaptive_sum(const cell_job *j, int sample, bool back, const int at[2], size_t c,
+                         size_t n) {
+    const eg_node *from = back ? j->cells : j->pixels, *to = back ? j->pixels : j->cells;
+    const eg_kernels *k = eg_kernels_for(j->type);
+    range rows = meets(at[0], j->pixels->H, j->cells->H, back),
+          columns = meets(at[1], j->pixels->W, j->cells->W, back);
+    float sum[BLOCK] = {0}, value[BLOCK];
+    for (int h = rows.begin; h < rows.end; h++)
+        for (int w = columns.begin; w < columns.end; w++) {
+            int p = back ? h : at[0], q = back ? w : at[1];
+            int high =
+                cell_end(p, j->pixels->H, j->cells->H) - cell_begin(p, j->pixels->H, j->cells->H);
+            int wide =
+                cell_end(q, j->pixels->W, j->cells->W) - cell_begin(q, j->pixels->W, j->cells->W);
+            float part = 1.0f / (float)(high * wide);
+            size_t pixel = (size_t)h * (size_t)from->W + (size_t)w;
+            size_t i = (size_t)sample * eg_node_size(from) + pixel * (size_t)from->C + c;
+            k->widen(value, eg_value_at(j->in, i, j->type), n);
+            for (size_t x = 0; x < n; x++) sum[x] += value[x] * part;
         }
+    size_t pixel = (size_t)at[0] * (size_t)to->W + (size_t)at[1];
+    size_t i = (size_t)sample * eg_node_size(to) + pixel * (size_t)to->C + c;
+    k->narrow(eg_value_to(j->out, i, j->type), sum, n);
+}
+
+/* A sample is one task; every output has one writer and is rounded once. */
+static void adaptive_sample(const cell_job *j, int sample, bool back) {
+    const eg_node *to = back ? j->pixels : j->cells;
+    size_t C = (size_t)to->C;
+    for (int at[2] = {0, 0}; at[0] < to->H; at[0]++)
+        for (at[1] = 0; at[1] < to->W; at[1]++)
+            for (size_t c = 0; c < C; c += BLOCK)
+                adaptive_sum(j, sample, back, at, c, C - c < BLOCK ? C - c : BLOCK);
 }
 
 static void adaptive_forward_sample(void *context, int n) {
@@ -92,7 +121,8 @@ static void adaptive_forward_sample(void *context, int n) {
 
 static eg_status adaptive_forward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
-    cell_job j = {s->node, eg_step_from(plan, s, 0), eg_step_y(plan, s), eg_step_x(plan, s, 0)};
+    cell_job j = {s->node, eg_step_from(plan, s, 0), s->type, eg_step_y(plan, s),
+                  eg_step_x(plan, s, 0)};
     eg_pool_run(adaptive_forward_sample, &j, plan->options.batch);
     return EG_OK;
 }
@@ -104,7 +134,7 @@ static void adaptive_backward_sample(void *context, int n) {
 static eg_status adaptive_backward(eg_plan *plan, eg_step *s, eg_error *err) {
     (void)err;
     if (s->dx[0] < 0) return EG_OK;
-    cell_job j = {s->node, eg_step_from(plan, s, 0), eg_plan_at(plan, s->dx[0]),
+    cell_job j = {s->node, eg_step_from(plan, s, 0), s->type, eg_plan_at(plan, s->dx[0]),
                   eg_plan_at(plan, s->dy[0])};
     eg_pool_run(adaptive_backward_sample, &j, plan->options.batch);
     return EG_OK;

@@ -41,7 +41,9 @@ const eg_op *eg_op_of(eg_op_kind kind) {
     return table[kind];
 }
 
-/* What is large stays in the plan's type; from the pooled vector on everything is float, logits and loss included. */
+/* What is large stays in the plan's type; from the pooled or flattened vector on everything is float, logits and loss
+ * included. Layer norm, attention and what goes with them know float only: transformers and ConvNeXt compute in float
+ * whatever was asked for, and eg_plan_is_bf16 says so. */
 bool eg_op_type(eg_type *out, eg_op_kind kind, eg_type type) {
     *out = type;
     switch (kind) {
@@ -51,10 +53,18 @@ bool eg_op_type(eg_type *out, eg_op_kind kind, eg_type type) {
     case EG_OP_BN:
     case EG_OP_ACT:
     case EG_OP_ADD:
+    case EG_OP_DROP_PATH:
+    case EG_OP_DROPOUT:
     case EG_OP_SE:
     case EG_OP_MAX_POOL:
+    case EG_OP_AVG_POOL:
+    case EG_OP_ADAPTIVE_POOL:
+    case EG_OP_CONCAT:
+    case EG_OP_SLICE:
+    case EG_OP_SHUFFLE:
         return true;
     case EG_OP_MEAN_POOL:
+    case EG_OP_FLATTEN:
         *out = EG_TYPE_F32;
         return true;
     default:

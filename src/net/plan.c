@@ -30,131 +30,6 @@ void eg_span_run(eg_span_fn fn, void *context, size_t n, size_t grain) {
     eg_pool_run(span_piece, &job, (int)((n + piece - 1) / piece));
 }
 
-/* ---- building the steps ---- */
-
-/* What the steps are made from: which nodes this plan needs, and who reads them. */
-typedef struct {
-    const eg_graph *g;
-    bool predict;
-    bool *needed;
-    int *n_users, *user; /* of each node, by needed nodes; user: the last of them */
-    int *step;           /* the step that makes the node's value; readers take it from there */
-} selection;
-
-/* Prediction needs the logits (the last node) and the features, training the logits and the auxiliary heads. */
-static bool is_root(const selection *sel, int i, bool features_only) {
-    const eg_node *node = &sel->g->nodes[i];
-    if (sel->predict && node->is_features) return true;
-    if (!sel->predict && node->aux_weight > 0) return true;
-    return i == sel->g->n_nodes - 1 && !features_only;
-}
-
-/* The node whose value `features` gives: marked, or the input of the last layer. */
-static int feature_node(const eg_graph *g) {
-    int found = -1;
-    for (int i = 0; i < g->n_nodes; i++) {
-        const eg_node *node = &g->nodes[i];
-        if (node->is_features) return i;
-        if (node->is_head && node->aux_weight <= 0) found = node->input[0];
-    }
-    return found;
-}
-
-/* Backwards, so that a node's readers are known to be needed before the node is asked. */
-static void select_nodes(selection *sel, bool features_only) {
-    const eg_graph *g = sel->g;
-    int features = feature_node(g);
-    for (int i = g->n_nodes - 1; i >= 0; i--) {
-        if (is_root(sel, i, features_only) || (features_only && i == features) ||
-            g->nodes[i].op == EG_OP_INPUT)
-            sel->needed[i] = true;
-        for (int k = 0; sel->needed[i] && k < g->nodes[i].n_inputs; k++) {
-            int from = g->nodes[i].input[k];
-            sel->needed[from] = true;
-            if (sel->n_users[from]++ == 0) sel->user[from] = i;
-        }
-    }
-}
-
-static bool is_conv(const eg_node *node) {
-    return node->op == EG_OP_CONV || node->op == EG_OP_DWCONV;
-}
-
-/* Prediction: a batch norm (or an activation) right behind a convolution that nothing else reads is folded into it. */
-static bool folds(const selection *sel, int i) {
-    const eg_node *node = &sel->g->nodes[i];
-    if (!sel->predict || (node->op != EG_OP_BN && node->op != EG_OP_ACT)) return false;
-    int conv = node->input[0];
-    return is_conv(&sel->g->nodes[conv]) && sel->n_users[conv] == 1;
-}
-
-/* a convolution that is part of its reader's step */
-static bool is_absorbed(const selection *sel, int i) {
-    return is_conv(&sel->g->nodes[i]) && sel->n_users[i] == 1 && folds(sel, sel->user[i]) &&
-           sel->g->nodes[sel->user[i]].input[0] == i;
-}
-
-/* Dropout and stochastic depth hand their input on in prediction: no step, and no copy of a whole value. */
-static bool passes_through(const selection *sel, int i) {
-    eg_op_kind op = sel->g->nodes[i].op;
-    return sel->predict && (op == EG_OP_DROPOUT || op == EG_OP_DROP_PATH);
-}
-
-static void add_step(eg_plan *plan, selection *sel, int i) {
-    const eg_graph *g = sel->g;
-    const eg_node *node = &g->nodes[i];
-    eg_step *s = &plan->steps[plan->n_steps];
-    s->index = sel->step[i] = plan->n_steps++;
-    s->node = node;
-    s->n_inputs = node->n_inputs;
-    s->op = eg_op_of(node->op);
-    for (int k = 0; k < node->n_inputs; k++) s->input[k] = sel->step[node->input[k]];
-    if (folds(sel, i)) {
-        s->conv = &g->nodes[node->input[0]];
-        s->input[0] = sel->step[s->conv->input[0]];
-        s->op = &eg_op_folded;
-    } else if (sel->predict && is_conv(node)) {
-        s->conv = node;
-        s->op = &eg_op_folded;
-    }
-    /* the builder lets no more than EG_MAX_AUX in */
-    if (node->aux_weight > 0) plan->aux_step[plan->n_aux++] = s->index;
-}
-
-static void add_steps(eg_plan *plan, selection *sel) {
-    const eg_graph *g = sel->g;
-    for (int i = 0; i < g->n_nodes; i++) {
-        if (!sel->needed[i] || is_absorbed(sel, i)) continue;
-        if (passes_through(sel, i))
-            sel->step[i] = sel->step[g->nodes[i].input[0]];
-        else
-            add_step(plan, sel, i);
-    }
-    plan->logit_step = plan->options.features_only ? -1 : sel->step[g->n_nodes - 1];
-    plan->feature_step = sel->step[feature_node(g)];
-}
-
-static eg_status make_steps(eg_plan *plan, eg_error *err) {
-    const eg_graph *g = &plan->net->fused;
-    size_t n = (size_t)g->n_nodes;
-    selection sel = {.g = g, .predict = plan->options.mode == EG_PLAN_PREDICT};
-    plan->steps = eg_calloc(n, sizeof *plan->steps);
-    sel.n_users = eg_calloc(3 * n, sizeof *sel.n_users);
-    sel.needed = eg_calloc(n, sizeof *sel.needed);
-    eg_status status = EG_OK;
-    if (plan->steps && sel.n_users && sel.needed) {
-        sel.user = sel.n_users + n;
-        sel.step = sel.user + n;
-        select_nodes(&sel, plan->options.features_only);
-        add_steps(plan, &sel);
-    } else {
-        status = eg_fail(err, EG_ERR_NO_MEMORY, "plan: out of memory");
-    }
-    eg_free(sel.n_users);
-    eg_free(sel.needed);
-    return status;
-}
-
 /* ---- lives ---- */
 
 /* Does the backward pass reach this step: for a tensor of its own, or on the way to one further up? Steps come in
@@ -167,10 +42,6 @@ static bool wants_gradient(const eg_plan *plan, const eg_step *s) {
     for (int k = 0; k < s->n_inputs; k++)
         if (plan->steps[s->input[k]].has_backward) return true;
     return false;
-}
-
-static int backward_time(const eg_plan *plan, int i) {
-    return 2 * plan->n_steps - i;
 }
 
 /* read by the caller or the loss */
@@ -192,11 +63,14 @@ static int last_use(const eg_plan *plan, int i) {
             if (user->input[j] != i) continue;
             if (k > last) last = k;
             /* the first reader's backward pass is the last of all */
-            bool needed_later = user->has_backward && user->keep_x && j == 0;
-            if (needed_later && backward_time(plan, k) > last) last = backward_time(plan, k);
+            bool needed_later = user->has_backward && user->keep_x && j == 0 && s->y_again < 0;
+            if (needed_later && eg_plan_backward_time(plan, k) > last)
+                last = eg_plan_backward_time(plan, k);
+            if (user->y_again >= 0 && s->y_again < 0 && user->again_from > last)
+                last = user->again_from;
         }
-    if (s->has_backward && s->keep_y && backward_time(plan, i) > last)
-        last = backward_time(plan, i);
+    if (s->has_backward && s->keep_y && s->y_again < 0 && eg_plan_backward_time(plan, i) > last)
+        last = eg_plan_backward_time(plan, i);
     return last;
 }
 
@@ -213,12 +87,13 @@ static bool share_residual(const eg_plan *plan, const eg_step *s) {
  * that one step where nothing comes back for it. The caller fills the input, float, before time 0 and may read it after: it never shares. */
 static void plan_forward_buffers(eg_plan *plan) {
     eg_memplan *m = &plan->memory;
+    eg_plan_recompute_choose(plan);
     plan->input =
         eg_memplan_add(m, eg_step_count(plan, plan->steps[plan->input_step].node) * sizeof(float),
                        -1, 2 * plan->n_steps + 1);
     for (int i = 0; i < plan->n_steps; i++) {
         eg_step *s = &plan->steps[i];
-        int last = last_use(plan, i), back = backward_time(plan, i);
+        int last = last_use(plan, i), back = eg_plan_backward_time(plan, i);
         if (share_residual(plan, s)) {
             s->y = plan->steps[s->input[1]].y;
             if (m->buffers[s->y].last < last) m->buffers[s->y].last = last;
@@ -241,7 +116,7 @@ static void plan_loss(eg_plan *plan, int top) {
     if (!logits->has_backward) return;
     logits->dy[logits->n_dy++] =
         eg_memplan_add(&plan->memory, eg_step_count(plan, logits->node) * sizeof(float),
-                       plan->n_steps, backward_time(plan, top));
+                       plan->n_steps, eg_plan_backward_time(plan, top));
 }
 
 /* Backwards from the losses: each step gives each input that wants one a gradient, in the bytes of its own (dx_in_place,
@@ -259,7 +134,7 @@ static eg_status plan_gradients(eg_plan *plan, eg_error *err) {
             eg_step *from = &plan->steps[s->input[k]];
             s->needs_dx[k] = from->has_backward;
             if (!from->has_backward) continue;
-            int until = backward_time(plan, from->index);
+            int until = eg_plan_backward_time(plan, from->index);
             if (from->n_dy == EG_MAX_DY)
                 return eg_fail(err, EG_ERR_UNSUPPORTED, "plan: '%s' feeds more than %d branches",
                                from->node->name, EG_MAX_DY);
@@ -267,8 +142,8 @@ static eg_status plan_gradients(eg_plan *plan, eg_error *err) {
                 s->dx[k] = s->dy[0];
                 if (m->buffers[s->dx[k]].last < until) m->buffers[s->dx[k]].last = until;
             } else {
-                s->dx[k] =
-                    eg_memplan_add(m, eg_step_bytes(plan, from), backward_time(plan, i), until);
+                s->dx[k] = eg_memplan_add(m, eg_step_bytes(plan, from),
+                                          eg_plan_backward_time(plan, i), until);
             }
             from->dy[from->n_dy++] = s->dx[k];
         }
@@ -307,7 +182,7 @@ static bool assign_types(eg_plan *plan, eg_type type) {
             if (plan->steps[s->input[k]].type != in) return false;
         if (!eg_op_type(&s->type, s->node->op, in)) return false;
         if (s->type != EG_TYPE_F32 && is_output(plan, i)) return false;
-        if ((is_conv(s->node) || s->conv) && in != type) return false;
+        if ((eg_node_is_conv(s->node) || s->conv) && in != type) return false;
     }
     return true;
 }
@@ -320,11 +195,18 @@ bool eg_plan_is_bf16(const eg_plan *plan) {
     return plan->type == EG_TYPE_BF16;
 }
 
-/* `host`: the plan whose tail this one is; its arena serves where it is large enough, and then stays the host's. */
-static eg_status build(eg_plan *plan, const eg_plan *host, eg_error *err) {
+eg_status eg_plan_takes_bf16(bool *out, eg_network *net, const eg_plan_options *o, eg_error *err) {
+    eg_plan plan = {.options = *o, .net = net};
+    eg_status status = eg_plan_steps_make(&plan, err);
+    if (status == EG_OK) *out = assign_types(&plan, EG_TYPE_BF16);
+    eg_free(plan.steps);
+    return status;
+}
+
+/* Everything but memory: steps, primitives, lives and places of all buffers, and so the arena's size. */
+static eg_status lay_out(eg_plan *plan, eg_error *err) {
     bool train = plan->options.mode == EG_PLAN_TRAIN;
-    if (train) EG_TRY(allocate_grads(plan->net, err));
-    EG_TRY(make_steps(plan, err));
+    EG_TRY(eg_plan_steps_make(plan, err));
     choose_types(plan);
     for (int i = 0; i < plan->n_steps; i++) {
         eg_step *s = &plan->steps[i];
@@ -335,7 +217,13 @@ static eg_status build(eg_plan *plan, const eg_plan *host, eg_error *err) {
     }
     plan_forward_buffers(plan);
     if (train) EG_TRY(plan_gradients(plan, err));
-    EG_TRY(eg_memplan_solve(&plan->memory, &plan->arena_bytes, err));
+    return eg_memplan_solve(&plan->memory, &plan->arena_bytes, err);
+}
+
+/* `host`: the plan whose tail this one is; its arena serves where it is large enough, and then stays the host's. */
+static eg_status build(eg_plan *plan, const eg_plan *host, eg_error *err) {
+    if (plan->options.mode == EG_PLAN_TRAIN) EG_TRY(allocate_grads(plan->net, err));
+    EG_TRY(lay_out(plan, err));
     if (host && plan->arena_bytes <= host->arena_bytes) {
         plan->arena = host->arena;
         return EG_OK;
@@ -373,6 +261,18 @@ eg_status eg_plan_new(eg_plan **out, eg_network *net, const eg_plan_options *o, 
     return plan_new(out, net, o, NULL, err);
 }
 
+eg_status eg_plan_need(size_t *arena_bytes, eg_network *net, const eg_plan_options *o,
+                       eg_error *err) {
+    eg_plan *plan = eg_calloc(1, sizeof *plan);
+    if (!plan) return eg_fail(err, EG_ERR_NO_MEMORY, "plan: out of memory");
+    plan->options = *o;
+    plan->net = net;
+    eg_status status = lay_out(plan, err);
+    if (status == EG_OK) *arena_bytes = plan->arena_bytes;
+    eg_plan_free(plan);
+    return status;
+}
+
 void eg_plan_free(eg_plan *plan) {
     if (!plan) return;
     eg_plan_free(plan->tail);
@@ -407,6 +307,7 @@ static eg_status timed(step_fn fn, eg_plan *plan, eg_step *s, int pass, eg_error
 
 static eg_status forward(eg_plan *plan, uint64_t step, eg_error *err) {
     plan->step_key = step;
+    plan->going_back = false;
     for (int i = 0; i < plan->n_steps; i++)
         EG_TRY(timed(plan->steps[i].op->forward, plan, &plan->steps[i], 0, err));
     return EG_OK;
@@ -486,6 +387,7 @@ static void sum_span(void *context, size_t begin, size_t end) {
 /* The gradients of a value's readers are summed into the first; batch norm takes two as they are (takes_two), because it
  * can add them in a pass that it makes anyway. */
 static eg_status backward_step(eg_plan *plan, eg_step *s, eg_error *err) {
+    eg_plan_recompute_run(plan, s);
     for (int k = s->n_dy - 1; k >= (s->takes_two ? 2 : 1); k--) {
         sum_job j = {eg_plan_at(plan, s->dy[k - 1]), eg_plan_at(plan, s->dy[k]), s->type};
         eg_span_run(sum_span, &j, eg_step_count(plan, s->node), 1024);
@@ -494,6 +396,8 @@ static eg_status backward_step(eg_plan *plan, eg_step *s, eg_error *err) {
 }
 
 static eg_status backward(eg_plan *plan, eg_error *err) {
+    plan->going_back = true;
+    for (int i = 0; i < plan->n_steps; i++) plan->steps[i].is_again = false;
     for (int i = plan->n_steps - 1; i >= 0; i--) {
         eg_step *s = &plan->steps[i];
         if (s->has_backward && s->n_dy > 0) EG_TRY(timed(backward_step, plan, s, 1, err));

@@ -23,6 +23,12 @@ static void describe(eg_step_cost *row, const eg_step *s) {
                                        [EG_ACT_GELU] = "+gelu"};
     const eg_node *node = s->node, *first = s->conv ? s->conv : node;
     bool norm = node->op == EG_OP_BN;
+    if (s->block.dw) {
+        snprintf(row->op, sizeof row->op, "mbconv%s%s", s->block.se ? "+se" : "",
+                 s->n_inputs == 2 ? "+add" : "");
+        row->name = s->block.expand ? s->block.expand->name : s->block.dw->name;
+        return;
+    }
     snprintf(row->op, sizeof row->op, "%s%s%s%s", eg_op_of(first->op)->name,
              norm && s->conv ? "+bn" : "", norm && s->n_inputs == 2 ? "+add" : "",
              norm || node->op == EG_OP_ACT ? acts[node->act] : "");
@@ -31,7 +37,9 @@ static void describe(eg_step_cost *row, const eg_step *s) {
 
 static void shapes(eg_step_cost *row, const eg_plan *plan, const eg_step *s) {
     const eg_node *out = s->node, *in = s->n_inputs ? eg_step_from(plan, s, 0) : out,
-                  *first = s->conv ? s->conv : out;
+                  *first = s->block.dw ? s->block.dw
+                           : s->conv   ? s->conv
+                                       : out;
     memcpy(row->input, (int[]){in->H, in->W, in->C}, sizeof row->input);
     memcpy(row->output, (int[]){out->H, out->W, out->C}, sizeof row->output);
     row->kernel = first->kernel;
@@ -81,8 +89,12 @@ static double backward_products(const eg_plan *plan, const eg_step *s) {
 static void count(eg_step_cost *row, const eg_plan *plan, const eg_step *s) {
     const eg_node *node = s->conv ? s->conv : s->node;
     if (node->op == EG_OP_INPUT) return; /* filled by the caller */
-    double flops =
-        2.0 * plan->options.batch * eg_node_multiply_adds(plan->net->graph.tensors, node);
+    const eg_node *products[] = {node, s->block.expand, s->block.dw, s->block.se};
+    double flops = 0;
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++)
+        if (products[i])
+            flops += 2.0 * plan->options.batch *
+                     eg_node_multiply_adds(plan->net->graph.tensors, products[i]);
     row->forward = (eg_pass_cost){0, flops, forward_bytes(plan, s)};
     if (s->has_backward && s->n_dy > 0)
         row->backward =
@@ -129,6 +141,7 @@ enum {
 };
 
 typedef struct {
+    const eg_kernels *kernels;
     size_t rounds;
     double *flops; /* one a thread, 64 bytes apart */
 } chain_job;
@@ -136,26 +149,25 @@ typedef struct {
 static void chains(void *context, int i) {
     const chain_job *j = context;
     float sink;
-    eg_kernels_get()->fma_chains(&sink, &j->flops[8 * (size_t)i], j->rounds);
+    j->kernels->fma_chains(&sink, &j->flops[8 * (size_t)i], j->rounds);
 }
 
 /* Rounds that take a millisecond: long beside the start of the threads, short beside a turn of the scheduler. */
-static size_t chain_rounds(double *flops) {
-    chain_job j = {1 << 14, flops};
+static void find_rounds(chain_job *j) {
     double start;
     do {
-        j.rounds *= 2;
+        j->rounds *= 2;
         start = eg_time_now();
-        chains(&j, 0);
+        chains(j, 0);
     } while (eg_time_now() - start < 1e-3);
-    return j.rounds;
 }
 
-static eg_status peak_flops(double *best, eg_error *err) {
+static eg_status peak_flops(double *best, eg_type type, eg_error *err) {
     int threads = eg_pool_threads();
     double *flops = eg_calloc(8 * (size_t)threads, sizeof *flops);
     if (!flops) return eg_fail(err, EG_ERR_NO_MEMORY, "peak: out of memory");
-    chain_job j = {chain_rounds(flops), flops};
+    chain_job j = {eg_kernels_for(type), 1 << 14, flops};
+    find_rounds(&j);
     for (int k = 0; k < CHAIN_TRIES; k++) {
         double start = eg_time_now(), total = 0;
         eg_pool_run(chains, &j, threads);
@@ -197,9 +209,9 @@ static eg_status peak_bytes(double *best, eg_error *err) {
     return EG_OK;
 }
 
-eg_status eg_net_peak(eg_peak *out, eg_error *err) {
+eg_status eg_net_peak(eg_peak *out, bool bf16, eg_error *err) {
     eg_peak peak = {0};
-    EG_TRY(peak_flops(&peak.flops, err));
+    EG_TRY(peak_flops(&peak.flops, bf16 ? EG_TYPE_BF16 : EG_TYPE_F32, err));
     EG_TRY(peak_bytes(&peak.bytes, err));
     *out = peak;
     return EG_OK;

@@ -14,7 +14,7 @@ bool eg_page_has_mode(const eg_page *p, const char *mode) {
     return false;
 }
 
-/* Trainable parameters, epochs and time in one line. */
+/* Trainable parameters, epochs, time and number format in one line. */
 static void facts(eg_page *p, const json_t *run) {
     eg_figure f[] = {eg_report_integer(run, "trainable_parameters"),
                      eg_report_integer(run, "parameters"), eg_report_integer(run, "epochs"),
@@ -29,6 +29,18 @@ static void facts(eg_page *p, const json_t *run) {
         const char *part = features.text;
         eg_page_raw(p, p->lang == EG_LANG_ZH ? "\uFF1B" : "; ");
         eg_page_say(p, EG_TEXT_FACTS_FEATURES, &part, 1);
+    }
+    double n_cached = 0;
+    if (eg_report_number(&n_cached, run, "features_cached") && n_cached > 0) {
+        eg_figure cached = eg_report_integer(run, "features_cached");
+        const char *part = cached.text;
+        eg_page_raw(p, p->lang == EG_LANG_ZH ? "\uFF1B" : "; ");
+        eg_page_say(p, EG_TEXT_FACTS_CACHED, &part, 1);
+    }
+    const char *dtype = eg_report_string(run, "dtype");
+    if (dtype != NULL) {
+        eg_page_raw(p, p->lang == EG_LANG_ZH ? "\uFF1B" : "; ");
+        eg_page_say(p, EG_TEXT_FACTS_DTYPE, &dtype, 1);
     }
     const char *stopped = eg_report_string(run, "stopped");
     if (stopped != NULL) {

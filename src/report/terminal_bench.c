@@ -36,6 +36,7 @@ static void whole(eg_term *t, const json_t *root) {
     char text[320]; /* of figures only, which are short */
     eg_term_pair(t, NAME_WIDTH, "model", eg_report_string(root, "model"));
     eg_term_pair(t, NAME_WIDTH, "mode", eg_report_string(root, "mode"));
+    eg_term_pair(t, NAME_WIDTH, "dtype", eg_report_string(root, "dtype"));
     snprintf(text, sizeof text, "%s images of %s pixels, %s threads",
              eg_report_integer(root, "batch").text, eg_report_integer(root, "img_size").text,
              eg_report_integer(root, "threads").text);
@@ -45,6 +46,12 @@ static void whole(eg_term *t, const json_t *root) {
     snprintf(text, sizeof text, "%s ms, %s images/s", ms(root, "seconds").text,
              eg_report_real(root, "images_per_second", 1).text);
     eg_term_pair(t, NAME_WIDTH, "step", text);
+    if (eg_report_at(root, "deterministic.cost")) {
+        snprintf(text, sizeof text, "%s times the %s ms of the default mode, timed in turn",
+                 eg_report_real(root, "deterministic.cost", 3).text,
+                 ms(root, "deterministic.default_seconds").text);
+        eg_term_pair(t, NAME_WIDTH, "determinism", text);
+    }
     snprintf(text, sizeof text, "forward %s ms, backward %s ms, optimiser %s ms, other %s ms",
              ms(root, "forward_seconds").text, ms(root, "backward_seconds").text,
              ms(root, "optimizer_seconds").text, ms(root, "other_seconds").text);

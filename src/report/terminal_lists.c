@@ -12,8 +12,9 @@ static void measured_notes(eg_term *t, const json_t *list) {
     for (size_t i = 0; i < json_array_size(list); i++)
         eg_term_paragraph(t, "- ", eg_report_string(json_array_get(list, i), "refused"));
     eg_term_paragraph(t, "",
-                      "ms, train ms: per image, median on this machine. memory: planned for a "
-                      "training step: activations, weights, gradients, AdamW's moments.");
+                      "ms, train ms: per image, median on this machine, computed in dtype. memory: "
+                      "planned for a training step: activations, weights, gradients, AdamW's "
+                      "moments.");
 }
 
 /* Does an entry of the list have `key` (with the value false, when `is_false`)? */
@@ -29,12 +30,14 @@ static void measured_columns(eg_table *table) {
     eg_table_column(table, "ms", true);
     eg_table_column(table, "train ms", true);
     eg_table_column(table, "memory", true);
+    eg_table_column(table, "dtype", false);
 }
 
 static void measured_cells(eg_table *table, const json_t *m) {
     eg_table_figure(table, eg_report_real(m, "measured_ms_per_image", 1));
     eg_table_figure(table, eg_report_real(m, "measured_train_ms_per_image", 1));
     eg_table_figure(table, eg_report_bytes(m, "peak_bytes"));
+    eg_table_cell(table, eg_report_string(m, "measured_dtype"), EG_STYLE_PLAIN);
 }
 
 static void model_table(eg_term *t, const json_t *list) {
@@ -156,9 +159,11 @@ void eg_term_predictions(eg_term *t, const json_t *root) {
     }
     eg_table_write(t, &table);
     eg_figure threshold = eg_report_real(root, "threshold", 3);
+    eg_figure dtype = eg_report_scalar(eg_report_at(root, "dtype"));
     if (!threshold.known) return;
-    char note[120];
-    snprintf(note, sizeof note, "decided at threshold %s, chosen on validation", threshold.text);
+    char note[200];
+    snprintf(note, sizeof note, "decided at threshold %s, chosen on validation%s%s", threshold.text,
+             dtype.known ? "; computed in " : "", dtype.known ? dtype.text : "");
     eg_term_paragraph(t, "", note);
 }
 
@@ -169,6 +174,9 @@ void eg_term_features(eg_term *t, const json_t *root) {
     eg_term_pair(t, NAME_WIDTH, "model", eg_report_string(root, "model"));
     eg_term_pair(t, NAME_WIDTH, "images", eg_report_integer(root, "n").text);
     eg_term_pair(t, NAME_WIDTH, "features", eg_report_integer(root, "features").text);
+    eg_figure cached = eg_report_integer(root, "cached");
+    if (cached.known) eg_term_pair(t, NAME_WIDTH, "from the cache", cached.text);
+    eg_term_pair(t, NAME_WIDTH, "computed in", eg_report_string(root, "dtype"));
     eg_term_pair(t, NAME_WIDTH, "time", eg_report_seconds(root, "seconds").text);
     eg_term_pair(t, NAME_WIDTH, "images/s", eg_report_real(root, "images_per_second", 1).text);
 }

@@ -56,6 +56,7 @@ void eg_term_metrics(eg_term *t, const json_t *m) {
     figure_pair(t, "Brier score", eg_report_real(m, "brier", 3));
     figure_pair(t, "calibration error", eg_report_real(m, "ece", 3));
     figure_pair(t, "threshold", eg_report_real(m, "threshold", 3));
+    figure_pair(t, "computed in", eg_report_scalar(eg_report_at(m, "dtype")));
     confusion(t, m);
 }
 
@@ -75,10 +76,12 @@ static void split_row(eg_table *table, const json_t *run, const char *split) {
 void eg_term_train(eg_term *t, const json_t *run) {
     const char *name = eg_report_string(run, "name");
     eg_term_heading(t, name != NULL ? name : "run");
+    figure_pair(t, "computed in", eg_report_scalar(eg_report_at(run, "dtype")));
     figure_pair(t, "parameters", eg_report_integer(run, "parameters"));
     figure_pair(t, "trainable", eg_report_integer(run, "trainable_parameters"));
     figure_pair(t, "training time", eg_report_seconds(run, "train_seconds"));
     figure_pair(t, "feature time", eg_report_seconds(run, "feature_seconds"));
+    figure_pair(t, "from the cache", eg_report_integer(run, "features_cached"));
     figure_pair(t, "images/s", eg_report_real(run, "images_per_second", 1));
     figure_pair(t, "peak memory", eg_report_bytes(run, "peak_bytes"));
     figure_pair(t, "epochs", eg_report_integer(run, "epochs"));

@@ -36,6 +36,7 @@ static void run_row(eg_table *table, const json_t *run) {
     eg_table_figure(table, eg_report_percent(test, "sensitivity"));
     eg_table_figure(table, eg_report_percent(test, "specificity"));
     freeze_cell(table, run);
+    eg_table_cell(table, eg_report_string(run, "dtype"), EG_STYLE_PLAIN);
 }
 
 static void runs(eg_term *t, const json_t *root) {
@@ -43,9 +44,10 @@ static void runs(eg_term *t, const json_t *root) {
     eg_table table = {.n_keys = 2};
     static const char *const heads[] = {"model",    "mode",    "trainable",     "epochs",
                                         "time",     "val acc", "test accuracy", "test loss",
-                                        "test AUC", "sens",    "spec",          "frozen tensors"};
+                                        "test AUC", "sens",    "spec",          "frozen tensors",
+                                        "dtype"};
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
-        eg_table_column(&table, heads[i], i >= 2 && i != 11);
+        eg_table_column(&table, heads[i], i >= 2 && i < 11);
     }
     for (size_t i = 0; i < json_array_size(all); i++) run_row(&table, json_array_get(all, i));
     const char *name = eg_report_string(root, "data.root");

@@ -27,6 +27,7 @@ eg_status eg_study_checkpoint_save(const eg_run *run, const char *path, int64_t 
             {"threshold", threshold_text},
             {"epoch", epoch_text},
             {"weights_sha256", run->s->weights_sha256},
+            {"dtype", eg_study_dtype_name(run->s->bf16)},
         };
         status = eg_network_save(run->net, path, metadata, sizeof metadata / sizeof *metadata, err);
     }
@@ -88,6 +89,8 @@ static eg_status open_into(eg_opened_run *r, const eg_state_dict *sd, eg_error *
     EG_TRY(status);
     const char *threshold = eg_state_dict_metadata(sd, "threshold");
     if (!threshold || !eg_parse_real(&r->threshold, threshold)) r->threshold = 0.5;
+    const char *dtype = eg_state_dict_metadata(sd, "dtype"); /* absent: there was only f32 then */
+    r->dtype = eg_study_dtype_name(dtype && strcmp(dtype, "bf16") == 0);
     const char *model = eg_state_dict_metadata(sd, "model");
     if (!model) return eg_fail(err, EG_ERR_INPUT, "metadata has no 'model'");
     r->model = eg_strdup(model);

@@ -1,7 +1,8 @@
 /* The data of a run or study: open the tree, decode every image once to find the bad ones, split
  * validation off train, and describe all that in the "data" JSON of doc/documents.md. Reading and
  * splitting are the data room's. */
-#include "study/run.h"
+#include "study/feature_cache.h"
+#include <stdio.h>
 #include <string.h>
 
 bool eg_study_split_parse(eg_split *out, const char *name) {
@@ -37,16 +38,82 @@ static eg_status refuse_bad(const json_t *bad, eg_error *err) {
     return status;
 }
 
-eg_status eg_study_data_check(json_t **bad, eg_dataset *ds, bool skip_bad, const eg_events *ev,
-                              eg_error *err) {
+/* ---- sizes of images that an earlier check found to be sound, by content ---- */
+
+/* Key of the rows (width, height): the decoders that called an image sound. */
+static void size_key(char key[EG_ROW_KEY]) {
+    char build[65], text[128];
+    eg_build_id(build);
+    snprintf(text, sizeof text, "sizes 1\nengraft %s build %s\n", ENGRAFT_VERSION, build);
+    eg_study_row_key(key, text);
+}
+
+/* Take what is known into the samples; rows that were there are marked in `have`. */
+static eg_status take_sizes(eg_dataset *ds, eg_image_rows *rows, eg_row_cache *cache,
+                            const char *key, eg_error *err) {
+    size_t found;
+    EG_TRY(eg_study_rows_find(&found, rows, cache, key, err));
+    for (size_t i = 0; i < rows->n; i++) {
+        if (!rows->have[i]) continue;
+        ds->samples[rows->indices[i]].width = (int)rows->rows[2 * i];
+        ds->samples[rows->indices[i]].height = (int)rows->rows[2 * i + 1];
+    }
+    return EG_OK;
+}
+
+/* Keep the sizes of images that this check found to be sound. */
+static eg_status keep_sizes(const eg_dataset *ds, eg_image_rows *rows, eg_row_cache *cache,
+                            const char *key, eg_error *err) {
+    uint32_t *news = eg_malloc((rows->n + 1) * sizeof *news);
+    size_t n = 0;
+    if (!news) return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory checking images");
+    for (size_t i = 0; i < rows->n; i++) {
+        const eg_sample *sample = &ds->samples[rows->indices[i]];
+        if (rows->have[i] || sample->width == 0) continue;
+        rows->rows[2 * i] = (float)sample->width; /* whole numbers below 2^24 are exact */
+        rows->rows[2 * i + 1] = (float)sample->height;
+        news[n++] = (uint32_t)i;
+    }
+    eg_study_rows_keep(cache, key, rows, news, n);
+    eg_free(news);
+    return EG_OK;
+}
+
+/* eg_dataset_check of all samples, through the cache where there is one. */
+static eg_status check_images(json_t **bad, eg_dataset *ds, const uint32_t *all, size_t n,
+                              eg_row_cache *cache, const eg_events *ev, eg_error *err) {
+    char key[EG_ROW_KEY];
+    if (!cache->folder || n == 0) return eg_dataset_check(bad, ds, all, n, ev, err);
+    eg_image_rows rows = {.ds = ds, .indices = all, .n = n, .width = 2};
+    rows.rows = eg_malloc(n * rows.width * sizeof *rows.rows);
+    rows.have = eg_calloc(n, sizeof *rows.have);
+    eg_status status = rows.rows && rows.have
+                           ? eg_dataset_hash(ds, all, n, ev, err)
+                           : eg_fail(err, EG_ERR_NO_MEMORY, "out of memory checking images");
+    size_key(key);
+    if (status == EG_OK) status = take_sizes(ds, &rows, cache, key, err);
+    if (status == EG_OK) status = eg_dataset_check(bad, ds, all, n, ev, err);
+    if (status == EG_OK) {
+        status = keep_sizes(ds, &rows, cache, key, err);
+        if (status != EG_OK) json_decref(*bad);
+    }
+    eg_free(rows.rows);
+    eg_free(rows.have);
+    return status;
+}
+
+eg_status eg_study_data_check(json_t **bad, eg_dataset *ds, const eg_options *o,
+                              const eg_events *ev, eg_error *err) {
     uint32_t *all = NULL;
     size_t n;
     json_t *found = NULL;
+    eg_row_cache cache = eg_study_row_cache(o, ev);
     EG_TRY(eg_dataset_indices(&all, &n, ds, EG_SPLIT_ALL, err));
-    eg_status status = eg_dataset_check(&found, ds, all, n, ev, err);
+    eg_status status = check_images(&found, ds, all, n, &cache, ev, err);
     eg_free(all);
-    if (status == EG_OK && json_array_size(found) > 0) {
-        if (!skip_bad) {
+    if (status != EG_OK) return status;
+    if (json_array_size(found) > 0) {
+        if (!o->skip_bad) {
             status = refuse_bad(found, err);
         } else {
             size_t i;
@@ -174,7 +241,7 @@ static eg_status open_into(eg_data_stage *d, const char *dir, const eg_options *
     EG_TRY(eg_dataset_open(&d->ds, dir, o->patients, err));
     eg_dataset *ds = d->ds;
     bool own_val = ds->has_val;
-    EG_TRY(eg_study_data_check(&bad, ds, o->skip_bad, ev, err));
+    EG_TRY(eg_study_data_check(&bad, ds, o, ev, err));
     /* a bare class tree trains as a whole */
     for (size_t i = 0; i < ds->n_samples; i++) {
         if (ds->samples[i].split == EG_SPLIT_ALL) ds->samples[i].split = EG_SPLIT_TRAIN;

@@ -1,7 +1,7 @@
 /* eg_eval: a run's best checkpoint on a split of a data set. Validation is drawn as in training,
  * with the options saved in config.json, when the tree has no split of its own. Trains nothing,
  * writes nothing. */
-#include "study/run.h"
+#include "study/memory_limit.h"
 #include <math.h>
 #include <string.h>
 
@@ -64,11 +64,13 @@ static eg_status score_split(json_t **out, eg_opened_run *run, eg_dataset *ds, c
                              eg_split split, const eg_options *o, const eg_events *ev,
                              eg_error *err) {
     json_t *bad = NULL;
+    eg_dtype_choice dtype;
     uint32_t *indices = NULL;
     size_t n = 0;
     eg_scores scores;
     EG_TRY(check_classes(ds, run, err));
-    EG_TRY(eg_study_data_check(&bad, ds, o->skip_bad, ev, err));
+    EG_TRY(eg_study_dtype_of_run(&dtype, run, o->dtype, ev, err));
+    EG_TRY(eg_study_data_check(&bad, ds, o, ev, err));
     json_decref(bad);
     EG_TRY(split_indices(&indices, &n, ds, run_dir, split, o, err));
     eg_status status = EG_OK;
@@ -81,13 +83,21 @@ static eg_status score_split(json_t **out, eg_opened_run *run, eg_dataset *ds, c
                                  .n = n,
                                  .preprocess = run->preprocess,
                                  .batch = (int)(o->batch_size > 0 ? o->batch_size : 16),
-                                 .workers = (int)o->workers};
+                                 .workers = (int)o->workers,
+                                 .deterministic = o->deterministic,
+                                 .bf16 = dtype.bf16};
+    if (status == EG_OK)
+        status = eg_study_memory_predict(&options.batch, run->net, &options, (size_t)o->max_memory,
+                                         ev, err);
     if (status == EG_OK)
         status = eg_study_scores_of(&scores, run->net, &options, eg_split_name(split), ev, err);
     if (status == EG_OK) {
         status = eg_study_metrics_json(out, &scores, run->classes, NAN, err);
         eg_study_scores_free(&scores);
     }
+    if (status == EG_OK &&
+        json_object_set_new(*out, "dtype", json_string(eg_study_dtype_name(dtype.bf16))) != 0)
+        status = eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
     eg_free(indices);
     return status;
 }

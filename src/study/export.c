@@ -130,7 +130,7 @@ static eg_status load(eg_opened_run *r, const char *source, const eg_options *o,
 
 /* ---- metadata ---- */
 
-enum { MAX_METADATA = 8 };
+enum { MAX_METADATA = 9 };
 typedef struct {
     char *classes, *preset, *description; /* eg_free; classes NULL: not known */
     char threshold[32];
@@ -180,6 +180,7 @@ static eg_status make_metadata(metadata *m, const eg_opened_run *r, const eg_opt
     add_pair(m, "classes", m->classes);
     add_pair(m, "preprocessing", m->preset);
     if (!isnan(r->threshold)) add_pair(m, "threshold", m->threshold);
+    add_pair(m, "dtype", r->dtype); /* a run's; predict goes on in it */
     if (f == FORMAT_ONNX)
         add_pair(m, "preprocessing_in_graph", o->with_preprocessing ? "scale,normalize" : "none");
     return EG_OK;

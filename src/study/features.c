@@ -1,15 +1,14 @@
 /* eg_features: pooled features of every image of a tree (all splits, or a bare class tree) into an
  * .npz, in evaluation mode with the weights as they are in the file. Trains nothing. */
-#include "study/run.h"
-#include <string.h>
+#include "study/feature_cache.h"
+#include "study/memory_limit.h"
+#include <math.h>
 
 typedef struct {
     eg_dataset *ds;
     eg_network *net;
     uint32_t *all;
-    size_t n;
-    eg_scorer scorer;
-    float *rows;
+    eg_feature_store store;
 } extraction;
 
 static eg_status load(extraction *x, const eg_settings *s, eg_error *err) {
@@ -28,22 +27,21 @@ static eg_status extract(extraction *x, const char *dir, eg_settings *s, const e
     json_t *bad = NULL;
     EG_TRY(eg_dataset_open(&x->ds, dir, s->o.patients, err));
     EG_TRY(load(x, s, err)); /* before the images: a wrong weights file shows at once */
-    EG_TRY(eg_study_data_check(&bad, x->ds, s->o.skip_bad, ev, err));
+    EG_TRY(eg_study_data_check(&bad, x->ds, &s->o, ev, err));
     json_decref(bad);
     EG_TRY(eg_study_settings_fit(s, x->ds, ev, err));
-    EG_TRY(eg_dataset_indices(&x->all, &x->n, x->ds, EG_SPLIT_ALL, err));
+    EG_TRY(eg_study_memory_settle(s, x->ds, false, ev, err));
+    eg_row_cache cache = eg_study_row_cache(&s->o, ev);
     eg_scorer_options o = {.ds = x->ds,
-                           .indices = x->all,
-                           .n = x->n,
                            .preprocess = s->preprocess,
-                           .batch = (int)s->o.batch_size,
+                           .batch = s->score_batch,
                            .workers = (int)s->o.workers,
+                           .deterministic = s->o.deterministic,
+                           .bf16 = s->bf16,
                            .features = true};
-    EG_TRY(eg_study_scorer_open(&x->scorer, x->net, &o, err));
-    x->rows = eg_malloc(x->n * x->scorer.width * sizeof *x->rows);
-    if (!x->rows)
-        return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory for the features of %zu images", x->n);
-    return eg_study_scorer_run(x->rows, &x->scorer, "features", ev, err);
+    EG_TRY(eg_dataset_indices(&x->all, &o.n, x->ds, EG_SPLIT_ALL, err));
+    o.indices = x->all;
+    return eg_study_features_get(&x->store, x->net, &o, &cache, ev, err);
 }
 
 static eg_status run(json_t **out, const char *dir, eg_settings *s, const char *path,
@@ -52,17 +50,20 @@ static eg_status run(json_t **out, const char *dir, eg_settings *s, const char *
     double start = eg_time_now();
     eg_status status = extract(&x, dir, s, ev, err);
     double seconds = eg_time_now() - start;
+    const eg_feature_store *store = &x.store;
     if (status == EG_OK)
-        status = eg_study_features_write(path, x.rows, x.scorer.width, x.ds, false, err);
+        status = eg_study_features_write(path, store->rows, store->width, x.ds, false, err);
     if (status == EG_OK) {
-        *out = json_pack("{s:s, s:I, s:I, s:s, s:o, s:o}", "file", path, "n", (json_int_t)x.n,
-                         "features", (json_int_t)x.scorer.width, "model", s->arch->name, "seconds",
-                         eg_json_real(seconds), "images_per_second",
-                         eg_json_real(seconds > 0 ? (double)x.n / seconds : 0));
+        size_t computed = store->n - store->n_cached;
+        *out = json_pack(
+            "{s:s, s:I, s:I, s:s, s:s, s:I, s:o, s:o}", "file", path, "n", (json_int_t)store->n,
+            "features", (json_int_t)store->width, "model", s->arch->name, "dtype",
+            eg_study_dtype_name(store->bf16), "cached", (json_int_t)store->n_cached, "seconds",
+            eg_json_real(seconds), "images_per_second",
+            eg_json_real(computed > 0 && seconds > 0 ? (double)computed / seconds : NAN));
         if (!*out) status = eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
     }
-    eg_study_scorer_close(&x.scorer);
-    eg_free(x.rows);
+    eg_free(x.store.rows);
     eg_free(x.all);
     eg_network_free(x.net);
     eg_dataset_free(x.ds);
@@ -81,7 +82,7 @@ eg_status eg_features(eg_doc **out, const char *dir, const eg_options *o, const 
                        "--out %s: exists - choose another name, or replace it with --overwrite",
                        path);
     EG_TRY(eg_study_settings_resolve(&s, o, o->model, "frozen", err));
-    if (s.weights_note) eg_study_note(ev, "%s", s.weights_note);
+    eg_study_settings_say(&s, NULL, ev);
     eg_status status = run(&json, dir, &s, path, ev, err);
     eg_study_settings_free(&s);
     EG_TRY(status);

@@ -1,7 +1,7 @@
 /* Frozen mode with a still trunk: features of every image are computed once, and only the last
  * layer is fitted on them, exactly (head_exact.c) or by the recipe (head_recipe.c). This file
  * computes and writes the features, scores with them and saves the fitted network. */
-#include "study/run.h"
+#include "study/feature_cache.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,42 +30,31 @@ eg_status eg_study_head_find(eg_net_tensor **weight, eg_net_tensor **bias, eg_ne
 /* Features of every sample of the data set, by dataset index. */
 static eg_status fill_store(eg_run *run, eg_error *err) {
     const eg_dataset *ds = run->data->ds;
+    const eg_settings *s = run->s;
     eg_feature_store *store = run->store;
-    uint32_t *all = NULL;
-    size_t n;
-    EG_TRY(eg_dataset_indices(&all, &n, ds, EG_SPLIT_ALL, err));
-    eg_scorer scorer = {0};
+    eg_row_cache cache = eg_study_row_cache(&s->o, run->ev);
     eg_scorer_options o = {.ds = ds,
-                           .indices = all,
-                           .n = n,
-                           .preprocess = run->s->preprocess,
-                           .batch = (int)run->s->o.batch_size,
-                           .workers = (int)run->s->o.workers,
+                           .preprocess = s->preprocess,
+                           .batch = s->score_batch,
+                           .workers = (int)s->o.workers,
+                           .deterministic = s->o.deterministic,
+                           .bf16 = s->bf16,
                            .features = true};
-    double start = eg_time_now();
-    float *rows = NULL, *placed = NULL;
-    eg_status status = eg_study_scorer_open(&scorer, run->net, &o, err);
-    if (status == EG_OK) {
-        rows = eg_malloc(n * scorer.width * sizeof *rows);
-        placed = eg_calloc(ds->n_samples * scorer.width, sizeof *placed);
-        status = rows && placed ? eg_study_scorer_run(rows, &scorer, "features", run->ev, err)
-                                : no_memory(err);
-    }
-    for (size_t i = 0; status == EG_OK && i < n; i++)
-        memcpy(placed + all[i] * scorer.width, rows + i * scorer.width,
-               scorer.width * sizeof *rows);
-    if (status == EG_OK) {
-        *store = (eg_feature_store){placed, scorer.width, eg_time_now() - start};
-        placed = NULL;
-        run->peak_bytes =
-            eg_plan_arena_bytes(scorer.plan) +
-            (eg_network_parameters(run->net, false) + ds->n_samples * scorer.width) * sizeof(float);
-    }
-    eg_study_scorer_close(&scorer);
-    eg_free(rows);
-    eg_free(placed);
+    uint32_t *all = NULL; /* every sample, so in the order of the data set */
+    EG_TRY(eg_dataset_indices(&all, &o.n, ds, EG_SPLIT_ALL, err));
+    o.indices = all;
+    eg_status status = eg_study_features_get(store, run->net, &o, &cache, run->ev, err);
     eg_free(all);
-    return status;
+    EG_TRY(status);
+    run->bf16 = store->bf16;
+    run->feature_seconds = store->seconds;
+    run->images_per_second = store->n_cached < store->n && store->seconds > 0
+                                 ? (double)(store->n - store->n_cached) / store->seconds
+                                 : NAN;
+    run->peak_bytes =
+        store->arena_bytes +
+        (eg_network_parameters(run->net, false) + store->n * store->width) * sizeof(float);
+    return EG_OK;
 }
 
 /* Logits in double from float features and head, rounded to float as the network's own output is.
@@ -194,9 +183,6 @@ eg_status eg_study_train_frozen(eg_run *run, eg_error *err) {
     EG_TRY(eg_study_history_rewrite(run, err));
     EG_TRY(fill_store(run, err));
     const eg_feature_store *store = run->store;
-    run->feature_seconds = store->seconds;
-    run->images_per_second =
-        store->seconds > 0 ? (double)data->ds->n_samples / store->seconds : NAN;
     char *path = eg_path_join(run->dir, "features.npz");
     eg_status status =
         path ? eg_study_features_write(path, store->rows, store->width, data->ds, true, err)

@@ -79,7 +79,8 @@ static eg_status time_mode(double *seconds, size_t *bytes, char refused[320], eg
                            eg_plan_mode mode, size_t free_bytes, eg_error *err) {
     bool train = mode == EG_PLAN_TRAIN;
     eg_error why = {0};
-    eg_plan_options o = {.mode = mode, .batch = b->batch, .stochastic = true, .dropout = -1};
+    eg_plan_options o = {
+        .mode = mode, .batch = b->batch, .stochastic = true, .dropout = -1, .bf16 = b->bf16};
     *seconds = NAN;
     *bytes = 0;
     eg_status status = eg_plan_new(&b->plan, b->net, &o, &why);
@@ -110,15 +111,18 @@ static json_t *ms_of(double seconds, int batch) {
 }
 
 static eg_status measure(json_t *entry, eg_stepper *b, const eg_arch_info *arch, int n_classes,
-                         eg_error *err) {
+                         const char *dtype, eg_error *err) {
     double predict = NAN, train = NAN, side = eg_study_number(entry, "img_size");
     size_t predict_bytes = 0, bytes = 0, free_bytes = eg_study_memory_free();
     char refused[320] = "";
     eg_network *outline = NULL;
+    eg_dtype_choice choice = {0};
     int input = isnan(side) ? 0 : (int)side;
     EG_TRY(eg_network_outline(&outline, arch, n_classes, input, err));
     size_t least = 4 * eg_network_parameters(outline, false) * sizeof(float);
+    eg_status status = eg_study_dtype_choose(&choice, dtype, outline, true, err);
     eg_network_free(outline);
+    EG_TRY(status);
     if (free_bytes > 0 && least > free_bytes) {
         snprintf(refused, sizeof refused,
                  "%s not measured: its weights, gradients and moments alone need %.1f GB, %.1f GB "
@@ -126,6 +130,7 @@ static eg_status measure(json_t *entry, eg_stepper *b, const eg_arch_info *arch,
                  arch->name, (double)least / 1e9, (double)free_bytes / 1e9);
     } else {
         EG_TRY(eg_study_stepper_open(b, arch->name, n_classes, input, b->batch, err));
+        b->bf16 = choice.bf16;
         EG_TRY(time_mode(&predict, &predict_bytes, refused, b, EG_PLAN_PREDICT, free_bytes, err));
         EG_TRY(time_mode(&train, &bytes, refused, b, EG_PLAN_TRAIN, free_bytes, err));
     }
@@ -136,15 +141,17 @@ static eg_status measure(json_t *entry, eg_stepper *b, const eg_arch_info *arch,
                             eg_json_real(b->batch / train)) == 0 &&
         json_object_set_new(entry, "peak_bytes",
                             bytes ? json_integer((json_int_t)bytes) : json_null()) == 0 &&
-        json_object_set_new(entry, "measured_batch", json_integer(b->batch)) == 0;
+        json_object_set_new(entry, "measured_batch", json_integer(b->batch)) == 0 &&
+        json_object_set_new(entry, "measured_dtype",
+                            json_string(eg_study_dtype_name(choice.bf16))) == 0;
     if (ok && refused[0]) ok = json_object_set_new(entry, "refused", json_string(refused)) == 0;
     return ok ? EG_OK : eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
 }
 
-eg_status eg_study_measure(json_t *entry, const eg_arch_info *arch, int n_classes, int batch,
-                           eg_error *err) {
-    eg_stepper b = {.batch = batch};
-    eg_status status = measure(entry, &b, arch, n_classes, err);
+eg_status eg_study_measure(json_t *entry, const eg_arch_info *arch, int n_classes,
+                           const eg_options *o, eg_error *err) {
+    eg_stepper b = {.batch = o->batch_size > 0 ? (int)o->batch_size : 16};
+    eg_status status = measure(entry, &b, arch, n_classes, o->dtype, err);
     eg_study_stepper_close(&b);
     return status;
 }

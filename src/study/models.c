@@ -39,13 +39,11 @@ eg_status eg_study_row(json_t **out, const eg_arch_info *arch, int side, eg_erro
     return EG_OK;
 }
 
-eg_status eg_study_model_json(json_t **out, const eg_arch_info *arch, int64_t measure_batch,
+eg_status eg_study_model_json(json_t **out, const eg_arch_info *arch, const eg_options *o,
                               eg_error *err) {
     json_t *json = NULL;
     EG_TRY(eg_study_row(&json, arch, 0, err));
-    eg_status status = EG_OK;
-    if (measure_batch > 0)
-        status = eg_study_measure(json, arch, table_classes(arch), (int)measure_batch, err);
+    eg_status status = eg_study_measure(json, arch, table_classes(arch), o, err);
     if (status == EG_OK)
         *out = json;
     else
@@ -108,8 +106,7 @@ static eg_status measure_rows(json_t *rows, const eg_options *o, const eg_events
         const eg_arch_info *arch = eg_arch_find(name);
         if (eg_study_stopped(ev)) return eg_fail(err, EG_ERR_INTERRUPTED, "interrupted");
         eg_study_note(ev, "measuring %s (%zu of %zu)", name, i + 1, json_array_size(rows));
-        EG_TRY(eg_study_measure(row, arch, table_classes(arch),
-                                o->batch_size > 0 ? (int)o->batch_size : 16, err));
+        EG_TRY(eg_study_measure(row, arch, table_classes(arch), o, err));
         const char *why = json_string_value(json_object_get(row, "refused"));
         if (why) eg_study_note(ev, "%s", why);
         refused += why != NULL;

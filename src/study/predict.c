@@ -1,7 +1,7 @@
 /* eg_predict: class probabilities of single image files with a run's best checkpoint, its own
  * preprocessing and its operating threshold. Decodes one image at a time: a handful of files, not a
  * data set. */
-#include "study/run.h"
+#include "study/memory_limit.h"
 #include <math.h>
 #include <string.h>
 
@@ -10,17 +10,26 @@ typedef struct {
     eg_plan *plan;
     uint8_t *pixels; /* one image after resize and crop */
     int batch;
+    eg_dtype_choice dtype;
 } predictor;
 
 static eg_status open_predictor(predictor *p, const char *run, size_t n, const eg_options *o,
-                                eg_error *err) {
+                                const eg_events *ev, eg_error *err) {
     EG_TRY(eg_study_run_open(&p->run, run, err));
+    EG_TRY(eg_study_dtype_of_run(&p->dtype, &p->run, o->dtype, ev, err));
     int64_t batch = o->batch_size > 0 ? o->batch_size : 16;
-    p->batch = (size_t)batch < n ? (int)batch : (int)n;
+    eg_scorer_options wanted = {.batch = (size_t)batch < n ? (int)batch : (int)n,
+                                .n = n,
+                                .workers = 1,
+                                .deterministic = o->deterministic,
+                                .bf16 = p->dtype.bf16};
+    EG_TRY(eg_study_memory_predict(&p->batch, p->run.net, &wanted, (size_t)o->max_memory, ev, err));
     size_t side = (size_t)p->run.preprocess.crop;
     p->pixels = eg_malloc(side * side * 3);
     if (!p->pixels) return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
     eg_plan_options plan = {.mode = EG_PLAN_PREDICT, .batch = p->batch, .dropout = -1};
+    plan.deterministic = o->deterministic;
+    plan.bf16 = p->dtype.bf16;
     return eg_plan_new(&p->plan, p->run.net, &plan, err);
 }
 
@@ -96,7 +105,8 @@ static eg_status predict_all(json_t **out, predictor *p, const char *const *file
     }
     if (status == EG_OK) {
         *out =
-            json_pack("{s:s, s:O, s:o, s:O}", "model", p->run.model, "classes", p->run.classes_json,
+            json_pack("{s:s, s:s, s:O, s:o, s:O}", "model", p->run.model, "dtype",
+                      eg_study_dtype_name(eg_plan_is_bf16(p->plan)), "classes", p->run.classes_json,
                       "threshold", eg_json_real(p->run.threshold), "images", images);
         if (!*out) status = eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
     }
@@ -109,7 +119,7 @@ eg_status eg_predict(eg_doc **out, const char *run, const char *const *images, s
     predictor p = {0};
     json_t *json = NULL;
     if (n == 0) return eg_fail(err, EG_ERR_USAGE, "predict: no image given");
-    eg_status status = open_predictor(&p, run, n, o, err);
+    eg_status status = open_predictor(&p, run, n, o, ev, err);
     if (status == EG_OK) status = predict_all(&json, &p, images, n, o, ev, err);
     eg_plan_free(p.plan);
     eg_free(p.pixels);

@@ -2,6 +2,7 @@
  * short list is measured here; the time on the user's images follows from their number; a network
  * is dearer by as many points of accuracy as its time has doublings. The rule is pure (first half);
  * the second half makes the document. Read first: task_a.h. Loads no weights but for LogME. */
+#include "study/feature_cache.h"
 #include "study/task_a.h"
 #include <math.h>
 #include <stdio.h>
@@ -186,12 +187,15 @@ static bool add_minutes(advice *a, size_t i, json_t *row) {
 /* LogME of the training images, at most LOGME_IMAGES of them, evenly over the classes' order. */
 static eg_status logme_of(double *out, size_t *used, advice *a, eg_network *net, eg_error *err) {
     const eg_arch_info *arch = eg_network_info(net);
-    eg_scorer scorer = {0};
-    eg_scorer_options o = {.ds = a->ds, .batch = (int)a->o->batch_size, .features = true};
+    eg_feature_store store = {0};
+    eg_row_cache cache = eg_study_row_cache(a->o, a->ev);
+    eg_dtype_choice dtype;
+    EG_TRY(eg_study_dtype_choose(&dtype, a->o->dtype, net, false, err));
+    eg_scorer_options o = {
+        .ds = a->ds, .batch = (int)a->o->batch_size, .bf16 = dtype.bf16, .features = true};
     size_t n = 0, all = 0, step = (size_t)ceil((a->n_train + a->n_val) / LOGME_IMAGES);
     uint32_t *indices = eg_malloc((a->ds->n_samples + 1) * sizeof *indices);
     int32_t *labels = eg_malloc((a->ds->n_samples + 1) * sizeof *labels);
-    float *rows = NULL;
     eg_status status = indices && labels ? EG_OK : no_memory(err);
     for (size_t i = 0; status == EG_OK && i < a->ds->n_samples; i++) {
         if (a->ds->samples[i].split == EG_SPLIT_TEST || all++ % (step ? step : 1) != 0) continue;
@@ -202,16 +206,14 @@ static eg_status logme_of(double *out, size_t *used, advice *a, eg_network *net,
     o.n = n;
     if (status == EG_OK)
         status = eg_study_preset(&o.preprocess, arch, "weights", a->o->img_size, err);
-    if (status == EG_OK) status = eg_study_scorer_open(&scorer, net, &o, err);
-    if (status == EG_OK) {
-        rows = eg_malloc(n * scorer.width * sizeof *rows);
-        status = rows ? eg_study_scorer_run(rows, &scorer, "features", a->ev, err) : no_memory(err);
-    }
+    /* the same images for every network: hashed once */
+    if (status == EG_OK && cache.folder && a->ds->hashed_at == 0)
+        status = eg_dataset_hash(a->ds, indices, n, a->ev, err);
+    if (status == EG_OK) status = eg_study_features_get(&store, net, &o, &cache, a->ev, err);
     if (status == EG_OK)
-        status = eg_logme(out, rows, labels, n, scorer.width, a->ds->n_classes, err);
+        status = eg_logme(out, store.rows, labels, n, store.width, a->ds->n_classes, err);
     *used = n;
-    eg_study_scorer_close(&scorer);
-    eg_free(rows);
+    eg_free(store.rows);
     eg_free(labels);
     eg_free(indices);
     return status;
@@ -252,14 +254,13 @@ static eg_status add_logme(advice *a, json_t *row, const eg_arch_info *arch, con
 /* ---- the document ---- */
 
 static eg_status measure_list(advice *a, eg_error *err) {
-    int batch = a->o->batch_size > 0 ? (int)a->o->batch_size : 16;
     for (size_t i = 0; i < a->n; i++) {
         json_t *row = json_array_get(a->rows, i);
         const eg_arch_info *arch = eg_arch_find(json_string_value(json_object_get(row, "name")));
         char *path = NULL;
         if (eg_study_stopped(a->ev)) return eg_fail(err, EG_ERR_INTERRUPTED, "interrupted");
         eg_study_note(a->ev, "measuring %s (%zu of %zu)", arch->name, i + 1, a->n);
-        EG_TRY(eg_study_measure(row, arch, a->ds->n_classes, batch, err));
+        EG_TRY(eg_study_measure(row, arch, a->ds->n_classes, a->o, err));
         if (!add_minutes(a, i, row)) return no_memory(err);
         EG_TRY(find_weights(&path, a, arch, err));
         bool ok = json_object_set_new(row, "weights_here", json_boolean(path != NULL)) == 0;
@@ -285,6 +286,7 @@ static bool explain(json_t *text, const advice *a, int i, const char *rank) {
     const json_t *row = json_array_get(a->rows, (size_t)i);
     const eg_candidate *c = &a->c[i];
     const char *weights = json_string_value(json_object_get(row, "weights"));
+    const char *dtype = json_string_value(json_object_get(row, "measured_dtype"));
     char allowed[48], place[64] = "the best of the list";
     double best = 0;
     memory_text(allowed, a->max_bytes);
@@ -302,10 +304,10 @@ static bool explain(json_t *text, const advice *a, int i, const char *rank) {
            eg_study_say(text, "Pretrained accuracy: ImageNet top-1 %.1f %% (weights %s), %s.",
                         c->top1, weights ? weights : "?", place) &&
            eg_study_say(text,
-                        "Computation time, measured here: %.1f ms per image in prediction, %.1f in "
-                        "training; %.1f minutes to fine-tune for %lld epochs, %.1f for the "
+                        "Computation time, measured here in %s: %.1f ms per image in prediction, "
+                        "%.1f in training; %.1f minutes to fine-tune for %lld epochs, %.1f for the "
                         "features of all images (frozen mode).",
-                        eg_study_number(row, "measured_ms_per_image"),
+                        dtype ? dtype : "?", eg_study_number(row, "measured_ms_per_image"),
                         eg_study_number(row, "measured_train_ms_per_image"),
                         eg_study_number(row, "finetune_minutes"), (long long)a->o->epochs,
                         eg_study_number(row, "features_minutes")) &&

@@ -1,7 +1,7 @@
 /* One run from start to end: network and weights, config.json, training, the best checkpoint loaded
  * again, validation and (once) test scored, freeze proof, metrics.json and summary.json. How
  * training works is in trainer.c and frozen.c. */
-#include "study/run.h"
+#include "study/memory_limit.h"
 #include <math.h>
 #include <string.h>
 
@@ -93,8 +93,10 @@ static eg_status score(eg_scores *out, eg_run *run, const uint32_t *indices, siz
                            .indices = indices,
                            .n = n,
                            .preprocess = s->preprocess,
-                           .batch = (int)s->o.batch_size,
-                           .workers = (int)s->o.workers};
+                           .batch = s->score_batch,
+                           .workers = (int)s->o.workers,
+                           .deterministic = s->o.deterministic,
+                           .bf16 = s->bf16};
     return eg_study_scores_of(out, run->net, &o, stage, run->ev, err);
 }
 
@@ -107,8 +109,10 @@ static eg_status check_cached(eg_run *run, const eg_scores *val, eg_error *err) 
                            .indices = run->data->val,
                            .n = n,
                            .preprocess = run->s->preprocess,
-                           .batch = (int)run->s->o.batch_size,
-                           .workers = (int)run->s->o.workers};
+                           .batch = run->s->score_batch,
+                           .workers = (int)run->s->o.workers,
+                           .deterministic = run->s->o.deterministic,
+                           .bf16 = run->s->bf16};
     EG_TRY(eg_study_scores_of(&whole, run->net, &o, "check", run->ev, err));
     double worst = 0;
     for (size_t i = 0; i < n * (size_t)whole.n_classes; i++)
@@ -148,7 +152,9 @@ static eg_status score_all(run_result *r, eg_run *run, eg_error *err) {
     char *const *classes = data->ds->classes;
     EG_TRY(score(&r->val, run, data->val, data->n_val, "score val", err));
     r->threshold = eg_study_scores_threshold(&r->val);
-    if (!run->s->live) EG_TRY(check_cached(run, &r->val, err));
+    /* with all features from the disk the trunk stays untouched; they were checked when they were new */
+    if (!run->s->live && run->store->n_cached < run->store->n)
+        EG_TRY(check_cached(run, &r->val, err));
     EG_TRY(score_train(r, run, err));
     EG_TRY(eg_study_metrics_json(&r->train_json, &r->train, classes, NAN, err));
     EG_TRY(eg_study_metrics_json(&r->val_json, &r->val, classes, NAN, err));
@@ -184,19 +190,23 @@ static json_t *summary_json(const run_result *r, eg_run *run) {
                          : json_null();
     char *name = eg_format("%s-%s", s->arch->name, eg_study_mode_name(s->mode));
     json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:I, s:s, s:s, s:o, s:O, s:o, "
-        "s:o, s:o, s:o}",
+        "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:s, s:s, s:o, "
+        "s:O, "
+        "s:o, s:o, s:o, s:o, s:I, s:o}",
         "name", name ? name : s->arch->name, "model", s->arch->name, "mode",
-        eg_study_mode_name(s->mode), "head", s->lbfgs ? "lbfgs" : "recipe", "parameters",
+        eg_study_mode_name(s->mode), "head", s->lbfgs ? "lbfgs" : "recipe", "dtype",
+        eg_study_dtype_name(run->bf16), "parameters",
         (json_int_t)eg_network_parameters(run->net, false), "trainable_parameters",
         (json_int_t)eg_network_parameters(run->net, true), "train_seconds",
         eg_json_real(run->train_seconds), "images_per_second", eg_json_real(run->images_per_second),
-        "feature_seconds", s->live ? json_null() : eg_json_real(run->feature_seconds), "peak_bytes",
-        (json_int_t)run->peak_bytes, "best_epoch", (json_int_t)run->best_epoch, "epochs",
-        (json_int_t)run->epochs, "stopped", run->stopped, "weights_sha256", s->weights_sha256,
-        "threshold", eg_json_real(r->threshold), "history", run->history, "train",
-        or_null(r->train_json), "val", or_null(r->val_json), "test", or_null(r->test_json),
-        "freeze", freeze);
+        "feature_seconds", s->live ? json_null() : eg_json_real(run->feature_seconds),
+        "features_cached", s->live ? json_null() : json_integer((json_int_t)run->store->n_cached),
+        "peak_bytes", (json_int_t)run->peak_bytes, "best_epoch", (json_int_t)run->best_epoch,
+        "epochs", (json_int_t)run->epochs, "stopped", run->stopped, "weights_sha256",
+        s->weights_sha256, "threshold", eg_json_real(r->threshold), "history", run->history,
+        "train", or_null(r->train_json), "val", or_null(r->val_json), "test", or_null(r->test_json),
+        "freeze", freeze, "batch_size", (json_int_t)s->o.batch_size, "memory",
+        eg_study_memory_json(s));
     eg_free(name);
     return json;
 }
@@ -209,8 +219,8 @@ static eg_status finish_into(run_result *r, json_t **out, eg_run *run, eg_error 
     if (status == EG_OK) status = prove_freeze(r, run, best, err);
     eg_free(best);
     EG_TRY(status);
-    json_t *metrics =
-        json_pack("{s:o, s:o}", "val", or_null(r->val_json), "test", or_null(r->test_json));
+    json_t *metrics = json_pack("{s:s, s:o, s:o}", "dtype", eg_study_dtype_name(run->bf16), "val",
+                                or_null(r->val_json), "test", or_null(r->test_json));
     status = eg_study_file_write(run->dir, "metrics.json", metrics, err);
     json_decref(metrics);
     EG_TRY(status);

@@ -10,6 +10,15 @@
 
 typedef enum { EG_RUN_FINETUNE, EG_RUN_FROZEN, EG_RUN_SCRATCH, EG_RUN_MODE_COUNT } eg_run_mode;
 
+/* What --max-memory came to (memory_limit.c). */
+typedef struct {
+    int batch;                 /* to be used; 0: no limit was given */
+    int batch_asked;           /* by the options */
+    size_t bytes;              /* the process at `batch`, estimated: an upper bound */
+    size_t bytes_asked, spare; /* the same at `batch_asked`; limit - bytes */
+    bool recomputes;           /* the plan gives time for memory */
+} eg_memory_fit;
+
 /* Everything a run does, with no "auto" left. `o` is what config.json keeps; the rest is derived
  * from it. */
 typedef struct {
@@ -18,11 +27,15 @@ typedef struct {
     const eg_arch_info *arch;
     eg_run_mode mode;
     const char *weights_note; /* where they were found without --weights, for the log; or NULL */
-    char weights_sha256[65];  /* of the whole input file, "" without one */
+    const char *dtype_note;  /* why the number format is not what was asked for, or slow; or NULL */
+    char weights_sha256[65]; /* of the whole input file, "" without one */
     eg_preprocess preprocess;
     eg_bn_mode bn;
-    bool live;  /* the trunk runs in every epoch; false: features are computed once */
-    bool lbfgs; /* the exact head */
+    eg_memory_fit memory;
+    int score_batch; /* of predictions; o.batch_size but for --max-memory */
+    bool bf16;       /* o.dtype is bf16, and the network's plans take it */
+    bool live;       /* the trunk runs in every epoch; false: features are computed once */
+    bool lbfgs;      /* the exact head */
     bool augmented;
     eg_augment augment;
 } eg_settings;
@@ -42,10 +55,30 @@ eg_status eg_study_settings_fit(eg_settings *s, const eg_dataset *ds, const eg_e
 eg_status eg_study_settings_read(eg_settings *out, const json_t *settings, eg_error *err);
 /* Every option that matters to the result, under its option's name; NULL: no memory. */
 json_t *eg_study_settings_json(const eg_settings *s);
+/* Tell the notes of `s` that those of `before` (NULL: none) did not tell already. */
+void eg_study_settings_say(const eg_settings *s, const eg_settings *before, const eg_events *ev);
 void eg_study_settings_free(eg_settings *s);
 /* The path that --weights gives for `model`: a MODEL=FILE entry, else the plain FILE; *out NULL
  * when there is none. */
 eg_status eg_study_weights_find(char **out, const char *spec, const char *model, eg_error *err);
+
+/* ---- number format (run_dtype.c) ---- */
+
+typedef struct {
+    bool bf16;
+    char note[160]; /* for the user: it is not what was asked for, or slow; "" = nothing to say */
+} eg_dtype_choice;
+/* "f32" | "bf16" */
+const char *eg_study_dtype_name(bool bf16);
+/* NULL, "" and "auto" */
+bool eg_study_dtype_is_auto(const char *word);
+/* What --dtype `word` is for a network (an outline will do) that predicts and, with `train`, is
+ * trained. EG_ERR_USAGE: no such word. */
+eg_status eg_study_dtype_choose(eg_dtype_choice *out, const char *word, eg_network *net, bool train,
+                                eg_error *err);
+/* The same for a network that is not made yet. */
+eg_status eg_study_dtype_for(eg_dtype_choice *out, const char *word, const eg_arch_info *arch,
+                             int side, bool train, eg_error *err);
 
 /* ---- weights on this machine (weights_cache.c) ---- */
 
@@ -84,9 +117,9 @@ eg_status eg_study_data_open(eg_data_stage *out, const char *dir, const eg_optio
                              const eg_events *ev, eg_error *err);
 void eg_study_data_free(eg_data_stage *data);
 /* The checking half of it, for commands without a split: bad files are refused, or dropped with
- * --skip-bad. */
-eg_status eg_study_data_check(json_t **bad, eg_dataset *ds, bool skip_bad, const eg_events *ev,
-                              eg_error *err);
+ * --skip-bad. With a cache of features, files are hashed, and those known to be sound not decoded. */
+eg_status eg_study_data_check(json_t **bad, eg_dataset *ds, const eg_options *o,
+                              const eg_events *ev, eg_error *err);
 /* The split that `name` means; false: none. */
 bool eg_study_split_parse(eg_split *out, const char *name);
 
@@ -98,8 +131,9 @@ typedef struct {
     size_t n;
     eg_preprocess preprocess;
     int batch, workers;
-    bool features;      /* rows are pooled features instead of logits */
-    size_t cache_bytes; /* for decoded images, when it runs once an epoch */
+    bool features;            /* rows are pooled features instead of logits */
+    size_t cache_bytes;       /* for decoded images, when it runs once an epoch */
+    bool deterministic, bf16; /* as eg_plan_options */
 } eg_scorer_options;
 typedef struct {
     eg_scorer_options o;
@@ -112,6 +146,10 @@ eg_status eg_study_scorer_open(eg_scorer *out, eg_network *net, const eg_scorer_
 /* Rows (n, width) in the order of the indices, with the network's present weights. */
 eg_status eg_study_scorer_run(float *rows, eg_scorer *s, const char *stage, const eg_events *ev,
                               eg_error *err);
+/* The same, each batch's rows (n, width) given to `take` while they last. */
+typedef void (*eg_row_taker)(void *context, const float *rows, size_t n);
+eg_status eg_study_scorer_each(eg_row_taker take, void *context, eg_scorer *s, const char *stage,
+                               const eg_events *ev, eg_error *err);
 void eg_study_scorer_close(eg_scorer *s);
 
 /* Class probabilities of the images of one split. */
@@ -158,11 +196,14 @@ void eg_study_note(const eg_events *ev, const char *format, ...) EG_PRINTF(2, 3)
 
 /* ---- a run while it goes ---- */
 
-/* Features of every sample of a data set, computed once by a frozen trunk. */
+/* Features of images, computed once by a frozen trunk (feature_rows.c). */
 typedef struct {
-    float *rows; /* (n_samples, width) by dataset index */
-    size_t width;
+    float *rows; /* (n, width) */
+    size_t width, n;
+    size_t n_cached;    /* rows that came from the cache on disk */
+    size_t arena_bytes; /* of the plan that computed the others; 0: all came from the cache */
     double seconds;
+    bool bf16; /* computed in */
 } eg_feature_store;
 
 typedef struct {
@@ -171,12 +212,13 @@ typedef struct {
     const char *dir;
     const eg_events *ev; /* may be NULL */
     bool resume;
-    eg_feature_store *store; /* frozen runs with cached features; empty in others */
+    eg_feature_store *store; /* frozen runs: of every sample, by dataset index; empty in others */
     eg_network *net;
     json_t *history; /* array of rows */
     /* results */
     double train_seconds, images_per_second, feature_seconds;
     size_t peak_bytes; /* activations, weights, gradients, moments: planned, not measured */
+    bool bf16;         /* what its plans really run in */
     int64_t best_epoch, epochs;
     const char *stopped; /* "epochs" | "patience" | "converged" */
     double best_loss;
@@ -238,12 +280,16 @@ typedef struct {
     char **classes; /* (n_classes) borrowed from classes_json */
     int n_classes;
     double threshold;
+    const char *dtype; /* what it was trained in: "f32" | "bf16" */
     eg_preprocess preprocess;
 } eg_opened_run;
 eg_status eg_study_run_open(eg_opened_run *out, const char *run, eg_error *err);
 /* The same from a checkpoint that is read already. */
 eg_status eg_study_run_from(eg_opened_run *out, const eg_state_dict *sd, eg_error *err);
 void eg_study_run_close(eg_opened_run *r);
+/* The format its network is used in: --dtype `word`, and for "auto" that of the run. Tells the note. */
+eg_status eg_study_dtype_of_run(eg_dtype_choice *out, const eg_opened_run *run, const char *word,
+                                const eg_events *ev, eg_error *err);
 
 /* What must be known to go on after an epoch, besides network and moments. */
 typedef struct {
@@ -273,12 +319,12 @@ eg_status eg_study_run_execute(json_t **out, eg_run *run, eg_error *err);
 
 /* ---- documents of the study ---- */
 
-/* Entry of the zoo for `models`; with `measure` > 0 that batch size is timed on random numbers
- * (models.c, measure.c). */
-eg_status eg_study_model_json(json_t **out, const eg_arch_info *arch, int64_t measure_batch,
+/* Entry of the zoo for `models`, timed on random numbers with o->batch_size and o->dtype (models.c,
+ * measure.c). */
+eg_status eg_study_model_json(json_t **out, const eg_arch_info *arch, const eg_options *o,
                               eg_error *err);
-eg_status eg_study_measure(json_t *entry, const eg_arch_info *arch, int n_classes, int batch,
-                           eg_error *err);
+eg_status eg_study_measure(json_t *entry, const eg_arch_info *arch, int n_classes,
+                           const eg_options *o, eg_error *err);
 
 /* One finished run as the comparison sees it. */
 typedef struct {

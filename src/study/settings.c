@@ -57,7 +57,6 @@ static void fill_defaults(eg_options *o, const eg_arch_info *arch, eg_run_mode m
     default_text(&o->bn, r->bn);
     default_text(&o->augment, r->augment);
     default_text(&o->class_weights, r->class_weights);
-    default_text(&o->dtype, "f32");
     default_text(&o->opt, "adamw");
     default_text(&o->sched, "cosine");
     default_text(&o->head, "lbfgs");
@@ -88,9 +87,6 @@ static void fill_defaults(eg_options *o, const eg_arch_info *arch, eg_run_mode m
 static eg_status check_mode(const eg_settings *s, eg_error *err) {
     const eg_options *o = &s->o;
     const char *model = s->arch->name, *mode = eg_study_mode_name(s->mode);
-    if (strcmp(o->dtype, "f32") != 0)
-        return eg_fail(err, EG_ERR_UNSUPPORTED,
-                       "--dtype %s: only f32 is there yet; use --dtype f32", o->dtype);
     if (s->arch->scratch_only && s->mode != EG_RUN_SCRATCH)
         return eg_fail(
             err, EG_ERR_USAGE,
@@ -101,6 +97,22 @@ static eg_status check_mode(const eg_settings *s, eg_error *err) {
                        "--bn frozen in mode scratch would keep running statistics that were never "
                        "measured: use --bn train");
     return EG_OK;
+}
+
+static eg_status no_memory(eg_error *err) {
+    return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory while resolving the options");
+}
+
+/* --dtype to a word that the network can keep. Also called for settings read back, so that a run that
+ * goes on elsewhere keeps its format and says when that is slow there. */
+static eg_status settle_dtype(eg_settings *s, eg_error *err) {
+    eg_dtype_choice choice;
+    EG_TRY(eg_study_dtype_for(&choice, s->o.dtype, s->arch, (int)s->o.img_size, s->live, err));
+    s->bf16 = choice.bf16;
+    s->o.dtype = eg_study_dtype_name(choice.bf16);
+    if (!choice.note[0]) return EG_OK;
+    s->dtype_note = eg_arena_strdup(s->arena, choice.note, strlen(choice.note));
+    return s->dtype_note ? EG_OK : no_memory(err);
 }
 
 /* Fill what follows from the resolved options. Also called for settings read back. */
@@ -115,19 +127,17 @@ static eg_status derive(eg_settings *s, eg_error *err) {
     s->live =
         s->mode != EG_RUN_FROZEN || s->bn != EG_BN_FROZEN || s->augmented || s->arch->conv_head;
     s->lbfgs = s->mode == EG_RUN_FROZEN && !s->live && strcmp(o->head, "lbfgs") == 0;
+    s->score_batch = (int)o->batch_size;
     EG_TRY(check_mode(s, err));
     return eg_study_preset(&s->preprocess, s->arch, o->preprocessing, o->img_size, err);
 }
 
-static eg_status no_memory(eg_error *err) {
-    return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory while resolving the options");
-}
-
 /* Options that say where or how loudly, not what: they stay out of config.json's settings. */
 static bool matters(const eg_option *option) {
-    static const char *const NOT[] = {"out",   "overwrite", "resume",  "json",
-                                      "quiet", "verbose",   "workers", "threads",
-                                      "lang",  "no-color",  "cache",   "torch-cache"};
+    static const char *const NOT[] = {
+        "out",           "overwrite",        "resume",    "json",     "quiet", "verbose",
+        "workers",       "threads",          "lang",      "no-color", "cache", "torch-cache",
+        "feature-cache", "no-feature-cache", "max-memory"};
     if (!(option->commands & (1u << EG_COMMAND_TRAIN))) return false;
     for (size_t i = 0; i < sizeof NOT / sizeof *NOT; i++) {
         if (strcmp(option->name, NOT[i]) == 0) return false;
@@ -214,7 +224,8 @@ static eg_status resolve_into(eg_settings *s, const char *model, const char *mod
         check_mode(s, err)); /* before the weights: "no pretrained weights" is the better message */
     EG_TRY(take_weights(s, err));
     EG_TRY(own_texts(s, err));
-    return derive(s, err);
+    EG_TRY(derive(s, err));
+    return settle_dtype(s, err);
 }
 
 eg_status eg_study_settings_resolve(eg_settings *out, const eg_options *o, const char *model,
@@ -310,6 +321,7 @@ static eg_status read_into(eg_settings *s, const json_t *settings, eg_error *err
     s->arena = eg_arena_new(4096, 0);
     if (!s->arena) return no_memory(err);
     eg_options_init(&s->o);
+    s->o.dtype = "f32"; /* what a run was computed in before there was a choice */
     for (size_t i = 0; i < n; i++) {
         const json_t *value = matters(&table[i]) ? json_object_get(settings, table[i].name) : NULL;
         if (!value || json_is_null(value)) continue;
@@ -322,7 +334,8 @@ static eg_status read_into(eg_settings *s, const json_t *settings, eg_error *err
     fill_defaults(&s->o, s->arch, s->mode); /* no effect on a complete file */
     const char *hash = json_string_value(json_object_get(settings, "weights-sha256"));
     if (hash && strlen(hash) == 64) memcpy(s->weights_sha256, hash, 65);
-    return derive(s, err);
+    EG_TRY(derive(s, err));
+    return settle_dtype(s, err);
 }
 
 eg_status eg_study_settings_read(eg_settings *out, const json_t *settings, eg_error *err) {
@@ -333,6 +346,15 @@ eg_status eg_study_settings_read(eg_settings *out, const json_t *settings, eg_er
     else
         eg_study_settings_free(&s);
     return status;
+}
+
+static void say_new(const char *note, const char *before, const eg_events *ev) {
+    if (note && (!before || strcmp(note, before) != 0)) eg_study_note(ev, "%s", note);
+}
+
+void eg_study_settings_say(const eg_settings *s, const eg_settings *before, const eg_events *ev) {
+    say_new(s->weights_note, before ? before->weights_note : NULL, ev);
+    say_new(s->dtype_note, before ? before->dtype_note : NULL, ev);
 }
 
 void eg_study_settings_free(eg_settings *s) {

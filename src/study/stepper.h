@@ -11,6 +11,7 @@ typedef struct {
     eg_optimizer *opt; /* NULL: prediction */
     int32_t *labels;   /* (batch) */
     int batch;
+    bool bf16; /* what its plans are asked for */
     uint64_t step;
 } eg_stepper;
 

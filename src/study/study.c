@@ -3,6 +3,7 @@
  * written to study.json. Runs that are complete with the same settings, data and machine are kept,
  * so that an interrupted study goes on where it stopped. One run is in run.c; planning of the pairs
  * in study_plan.c. */
+#include "study/memory_limit.h"
 #include "study/study_plan.h"
 #include <stdio.h>
 #include <string.h>
@@ -132,9 +133,7 @@ static eg_status models_json(json_t **out, study *st, eg_error *err) {
         if (eg_study_stopped(st->ev))
             status = eg_fail(err, EG_ERR_INTERRUPTED, "interrupted while measuring networks");
         eg_study_note(st->ev, "measuring %s on this machine", st->plan.models[i]->name);
-        if (status == EG_OK)
-            status = eg_study_model_json(&model, st->plan.models[i],
-                                         st->o->batch_size > 0 ? st->o->batch_size : 16, err);
+        if (status == EG_OK) status = eg_study_model_json(&model, st->plan.models[i], st->o, err);
         if (status == EG_OK && json_array_append_new(list, model) != 0) status = no_memory(err);
         if (status != EG_OK) {
             json_decref(list);
@@ -145,9 +144,11 @@ static eg_status models_json(json_t **out, study *st, eg_error *err) {
     return EG_OK;
 }
 
-/* {mode: settings}, of the first run of each mode, without what belongs to one model. */
+/* {mode: settings}, of the first run of each mode, without what belongs to one model (the number
+ * format too: not every network can be computed in bf16). */
 static json_t *recipe_json(const study *st) {
-    static const char *const OF_MODEL[] = {"model", "weights", "weights-sha256", "img-size"};
+    static const char *const OF_MODEL[] = {"model", "weights", "weights-sha256", "img-size",
+                                           "dtype"};
     json_t *recipe = json_object();
     for (size_t i = 0; recipe && i < st->plan.n_runs; i++) {
         const eg_settings *s = &st->plan.runs[i];
@@ -202,8 +203,10 @@ static eg_status run_study(json_t **out, study *st, const char *data_dir, eg_err
     EG_TRY(eg_study_plan_make(&st->plan, st->o, st->ev, err));
     EG_TRY(prepare_dir(st->dir, err));
     EG_TRY(eg_study_data_open(&st->data, data_dir, &st->plan.runs[0].o, st->ev, err));
-    for (size_t i = 0; i < st->plan.n_runs; i++)
+    for (size_t i = 0; i < st->plan.n_runs; i++) {
         EG_TRY(eg_study_settings_fit(&st->plan.runs[i], st->data.ds, st->ev, err));
+        EG_TRY(eg_study_memory_settle(&st->plan.runs[i], st->data.ds, false, st->ev, err));
+    }
     st->runs = eg_calloc(st->plan.n_runs, sizeof *st->runs);
     if (!st->runs) return no_memory(err);
     for (size_t i = 0; i < st->plan.n_runs; i++) EG_TRY(do_run(st, i, err));

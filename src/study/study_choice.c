@@ -20,11 +20,13 @@ static bool describe(json_t *text, const json_t *model) {
     double top1 = eg_study_number(model, "imagenet_top1"),
            ms = eg_study_number(model, "measured_ms_per_image");
     double rate = eg_study_number(model, "measured_train_images_per_second");
+    const char *dtype = json_string_value(json_object_get(model, "measured_dtype"));
     char accuracy[80] = "no pretrained weights", time[120] = "";
     if (!isnan(top1)) snprintf(accuracy, sizeof accuracy, "ImageNet top-1 %.1f %%", top1);
     if (!isnan(ms))
         snprintf(time, sizeof time,
-                 "; here %.1f ms per image in prediction and %.0f images/s in training", ms, rate);
+                 "; here%s%.8s %.1f ms per image in prediction and %.0f images/s in training",
+                 dtype ? " in " : "", dtype ? dtype : "", ms, rate);
     return eg_study_say(text,
                         "%s: %.2f million parameters, %.3f billion multiply-adds per image, %s%s.",
                         name ? name : "?", eg_study_number(model, "parameters") / 1e6,

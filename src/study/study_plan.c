@@ -91,8 +91,7 @@ static eg_status add_pair(eg_study_plan *p, const eg_arch_info *arch, eg_run_mod
     if (!reason) {
         eg_settings *s = &p->runs[p->n_runs];
         EG_TRY(eg_study_settings_resolve(s, o, arch->name, name, err));
-        bool said = p->n_runs > 0 && s[-1].weights_note && s[-1].arch == arch;
-        if (s->weights_note && !said) eg_study_note(ev, "%s", s->weights_note);
+        eg_study_settings_say(s, p->n_runs > 0 ? s - 1 : NULL, ev);
         p->n_runs++;
         return EG_OK;
     }

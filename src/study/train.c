@@ -1,5 +1,5 @@
 /* eg_train: one run as a command, new or continued (--resume). The work is in run.c. */
-#include "study/run.h"
+#include "study/memory_limit.h"
 #include <string.h>
 
 static eg_status finish_doc(eg_doc **out, json_t *summary, eg_error *err) {
@@ -24,6 +24,7 @@ static eg_status run_new(json_t **summary, const char *dir, eg_settings *s, cons
     if (status == EG_OK) status = eg_study_data_open(&data, dir, &s->o, ev, err);
     if (status == EG_OK) {
         status = eg_study_settings_fit(s, data.ds, ev, err);
+        if (status == EG_OK) status = eg_study_memory_settle(s, data.ds, false, ev, err);
         if (status == EG_OK) status = eg_study_dir_prepare(run_dir, o->overwrite, err);
         eg_run run = {.s = s, .data = &data, .dir = run_dir, .ev = ev};
         if (status == EG_OK) status = eg_study_run_execute(summary, &run, err);
@@ -62,9 +63,14 @@ static eg_status resume_with(json_t **summary, const char *dir, const json_t *co
     eg_data_stage data;
     EG_TRY(eg_study_settings_read(&s, json_object_get(config, "settings"), err));
     s.o.workers = o->workers; /* how fast, not what */
+    s.o.max_memory = o->max_memory;
+    s.o.feature_cache = o->feature_cache;
+    s.o.no_feature_cache = o->no_feature_cache;
+    eg_study_settings_say(&s, NULL, ev);
     eg_status status = eg_study_data_open(&data, dir, &s.o, ev, err);
     if (status == EG_OK) {
         status = check_same(config, &s, &data, err);
+        if (status == EG_OK) status = eg_study_memory_settle(&s, data.ds, true, ev, err);
         eg_run run = {.s = &s, .data = &data, .dir = o->resume, .ev = ev, .resume = true};
         if (status == EG_OK) status = eg_study_run_execute(summary, &run, err);
         eg_study_data_free(&data);
@@ -106,7 +112,7 @@ eg_status eg_train(eg_doc **out, const char *dir, const eg_options *o, const eg_
     }
     eg_settings s;
     EG_TRY(eg_study_settings_resolve(&s, o, o->model, o->mode, err));
-    if (s.weights_note) eg_study_note(ev, "%s", s.weights_note);
+    eg_study_settings_say(&s, NULL, ev);
     eg_status status = run_new(&summary, dir, &s, o, ev, err);
     eg_study_settings_free(&s);
     return status == EG_OK ? finish_doc(out, summary, err) : status;

@@ -2,7 +2,7 @@
  * stopping, resume. Used whenever the trunk runs in every epoch (finetune, scratch, and frozen mode
  * with moving batch-norm statistics or augmentation). The test split is not touched here. Read
  * run.h, then eg_study_train_live at the end. */
-#include "study/run.h"
+#include "study/memory_limit.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -102,7 +102,9 @@ static eg_status open_validation(trainer *t, eg_error *err) {
                            .preprocess = s->preprocess,
                            .batch = (int)s->o.batch_size,
                            .workers = (int)s->o.workers,
-                           .cache_bytes = VAL_CACHE_BYTES};
+                           .deterministic = s->o.deterministic,
+                           .bf16 = s->bf16,
+                           .cache_bytes = eg_study_memory_cache(s, VAL_CACHE_BYTES, 0.2)};
     EG_TRY(eg_study_scorer_open(&t->val, run->net, &o, err));
     EG_TRY(eg_study_scores_new(&t->val_scores, o.ds, o.indices, o.n, err));
     t->val_rows = eg_malloc(o.n * t->val.width * sizeof *t->val_rows);
@@ -125,23 +127,27 @@ static eg_status open_trainer(trainer *t, eg_error *err) {
                             .bn = s->bn,
                             .stochastic = s->mode != EG_RUN_FROZEN,
                             .dropout = s->o.dropout,
-                            .seed = (uint64_t)s->o.seed};
+                            .seed = (uint64_t)s->o.seed,
+                            .deterministic = s->o.deterministic,
+                            .bf16 = s->bf16};
+    if (s->memory.recomputes) plan.recompute = EG_RECOMPUTE_ALL;
     if (run->data->n_train < (size_t)plan.batch) plan.batch = (int)run->data->n_train;
     size_t batch = (size_t)plan.batch;
     int64_t steps = (int64_t)((run->data->n_train + batch - 1) / batch);
     plan.bn_momentum = least_momentum(steps);
     EG_TRY(eg_plan_new(&t->plan, run->net, &plan, err));
-    EG_TRY(eg_loader_new(&t->loader,
-                         &(eg_loader_options){.dataset = run->data->ds,
-                                              .indices = run->data->train,
-                                              .n = run->data->n_train,
-                                              .batch_size = (size_t)plan.batch,
-                                              .preprocess = s->preprocess,
-                                              .augment = s->augmented ? &s->augment : NULL,
-                                              .seed = (uint64_t)s->o.seed,
-                                              .workers = (int)s->o.workers,
-                                              .cache_bytes = TRAIN_CACHE_BYTES},
-                         err));
+    EG_TRY(eg_loader_new(
+        &t->loader,
+        &(eg_loader_options){.dataset = run->data->ds,
+                             .indices = run->data->train,
+                             .n = run->data->n_train,
+                             .batch_size = (size_t)plan.batch,
+                             .preprocess = s->preprocess,
+                             .augment = s->augmented ? &s->augment : NULL,
+                             .seed = (uint64_t)s->o.seed,
+                             .workers = (int)s->o.workers,
+                             .cache_bytes = eg_study_memory_cache(s, TRAIN_CACHE_BYTES, 0.8)},
+        err));
     eg_opt_options opt = eg_study_optimizer_options(&s->o);
     EG_TRY(eg_optimizer_for(&t->opt, run->net, &opt, err));
     EG_TRY(open_validation(t, err));
@@ -356,6 +362,7 @@ static eg_status run_epochs(trainer *t, eg_error *err) {
     run->train_seconds = t->state.train_seconds;
     run->images_per_second = mean_rate(run->history);
     run->peak_bytes = planned_bytes(t);
+    run->bf16 = eg_plan_is_bf16(t->plan) && eg_plan_is_bf16(t->val.plan);
     return EG_OK;
 }
 

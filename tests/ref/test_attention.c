@@ -1,85 +1,7 @@
-/* Attention: its kernels on every instruction set, and the op with windows, shift, mask and bias, against plain loops in
- * double that follow torchvision's shifted_window_attention step by step (roll, cut, count regions); the gradients of it,
- * of tokens and of the moves of pixels by central differences. */
+/* Attention: the op with windows, shift, mask and bias, against plain loops in double that follow torchvision's
+ * shifted_window_attention step by step (roll, cut, count regions); the gradients of it, of tokens and of the moves of
+ * pixels by central differences. Its kernels: kernels_float.h. */
 #include "ref/gradient_check.h"
-
-/* ---- kernels ---- */
-
-enum { MOST = 1 << 15 };
-static float a[MOST], b[MOST], c[MOST], was[MOST];
-
-static void fill(uint32_t stream) {
-    eg_random r = eg_random_make(3, stream, 0, 0);
-    for (int i = 0; i < MOST; i++) {
-        a[i] = (float)eg_random_normal(&r);
-        b[i] = (float)eg_random_normal(&r);
-        c[i] = was[i] = (float)eg_random_normal(&r);
-    }
-}
-
-static void product_case(const eg_kernels *k, int m, int n, int depth, bool turned, bool add) {
-    eg_small_product s = {.m = m, .n = n, .k = depth, .add = add};
-    s.a_row = turned ? 1 : (size_t)depth + 3;
-    s.a_column = turned ? (size_t)m + 2 : 1;
-    s.b_row = (size_t)n + EG_LANES;
-    s.c_row = (size_t)n + 2 * EG_LANES;
-    fill((uint32_t)(m * n + depth));
-    k->small_product(c, a, b, &s);
-    for (size_t i = 0; i < (size_t)m; i++)
-        for (size_t j = 0; j < s.c_row; j++) {
-            double want = (double)was[i * s.c_row + j];
-            if (j < (size_t)n) {
-                want = add ? want : 0;
-                for (size_t x = 0; x < (size_t)depth; x++)
-                    want += (double)a[i * s.a_row + x * s.a_column] * (double)b[x * s.b_row + j];
-            }
-            if (!(fabs((double)c[i * s.c_row + j] - want) <= 1e-5 * (1 + depth)))
-                fail_msg("%d x %d x %d: (%zu,%zu) is %.8g, expected %.8g", m, n, depth, i, j,
-                         (double)c[i * s.c_row + j], want);
-        }
-}
-
-static void softmax_case(const eg_kernels *k, int n, float shift) {
-    enum { ROWS = 3 };
-    size_t width = (size_t)((n + EG_LANES - 1) / EG_LANES * EG_LANES);
-    fill((uint32_t)n);
-    for (size_t i = 0; i < ROWS * width; i++) c[i] = was[i] = 3 * was[i] + shift;
-    k->softmax_rows(c, ROWS, n);
-    for (size_t r = 0; r < ROWS; r++) {
-        double sum = 0, top = -INFINITY;
-        for (int i = 0; i < n; i++) top = fmax(top, (double)was[r * width + (size_t)i]);
-        for (int i = 0; i < n; i++) sum += exp((double)was[r * width + (size_t)i] - top);
-        for (size_t i = 0; i < width; i++) {
-            double want = i < (size_t)n ? exp((double)was[r * width + i] - top) / sum : 0;
-            assert_true(fabs((double)c[r * width + i] - want) <= 1e-6);
-        }
-    }
-    for (size_t i = 0; i < ROWS * width; i++) b[i] = a[i]; /* dp */
-    k->softmax_backward_rows(b, c, ROWS, n);
-    for (size_t r = 0; r < ROWS; r++) {
-        double mean = 0;
-        for (size_t i = 0; i < width; i++)
-            mean += (double)c[r * width + i] * (double)a[r * width + i];
-        for (size_t i = 0; i < width; i++) {
-            double want = (double)c[r * width + i] * ((double)a[r * width + i] - mean);
-            assert_true(fabs((double)b[r * width + i] - want) <= 2e-6);
-        }
-    }
-}
-
-static void kernels(void **state) {
-    (void)state;
-    static const int rows[] = {1, 2, 5, 6, 7, 13, 49}, wide[] = {16, 32, 48, 64, 80, 208};
-    for (int isa = 0; isa < EG_ISA_COUNT; isa++) {
-        const eg_kernels *k = eg_kernels_of((eg_isa)isa, EG_TYPE_F32);
-        if (!k) continue;
-        for (int i = 0; i < 7; i++)
-            for (int j = 0; j < 6; j++)
-                for (int kind = 0; kind < 4; kind++)
-                    product_case(k, rows[i], wide[j], 1 + 12 * (i + j), kind & 1, kind & 2);
-        for (int n = 1; n < 70; n++) softmax_case(k, n, n % 3 == 0 ? 1e4f : -300.0f);
-    }
-}
 
 /* ---- the op against torchvision's steps ---- */
 
@@ -239,12 +161,11 @@ static eg_status build_swin(eg_graph *g, const eg_arch *arch, int n_classes, int
 
 static void gradients(void **state) {
     (void)state;
-    check_network(build_vit, EG_BN_TRAIN);
-    check_network(build_swin, EG_BN_TRAIN);
+    check_float_network(build_vit, EG_BN_TRAIN);
+    check_float_network(build_swin, EG_BN_TRAIN);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(kernels), cmocka_unit_test(values),
-                                       cmocka_unit_test(gradients)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(gradients)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

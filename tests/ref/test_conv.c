@@ -1,23 +1,21 @@
 /* Dense convolution (forward with every epilogue, data gradient, weight gradient) and matrix product of the backend in this
- * build, against the definition in double. Shapes: the kinds the networks use, small, with odd sides and TensorFlow's
- * one-sided padding. Tolerance: 1e-5 of the sum of magnitudes of the terms.                                     */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
+ * build, for values in f32 and in bf16, against the definition in double. Shapes: the kinds the networks use, small, with
+ * odd sides and TensorFlow's one-sided padding. In bf16 the definition gets what the convolution gets: values and weights
+ * rounded to bf16. Tolerance: float arithmetic 1e-5 of the sum of magnitudes of the terms, in either type, since sums are
+ * float in both; then the rounding of the output itself (oracle.h). ENGRAFT_ISA=scalar|avx2: bf16 by conv_widen.c.   */
+#include "ref/oracle.h"
 
-#include <cmocka.h>
-
-#include "compute/compute.h"
-
+/* Values in memory of the type under test; weights, bias and their gradients always float. `exact`: the weights as the
+ * convolution multiplies them. */
 typedef struct {
-    float *src, *dst, *weights, *bias, *dsrc, *dweights, *dbias, *residual;
+    eg_type type;
+    void *src, *dst, *dsrc, *residual;
+    float *weights, *exact, *bias, *dweights, *dbias;
     size_t n_src, n_dst, n_weights;
 } tensors;
 
 static const eg_conv_shape shapes[] = {
-    /* N H W C K P Q R S stride before after left right groups */
+    /* N H W C K P Q R S stride before after left right groups; the type is set by the test */
     {2, 8, 8, 16, 32, 8, 8, 1, 1, 1, 0, 0, 0, 0, 1, EG_TYPE_F32},
     {1, 9, 7, 3, 16, 5, 4, 3, 3, 2, 1, 1, 1, 1, 1, EG_TYPE_F32},
     {2, 14, 14, 24, 40, 14, 14, 3, 3, 1, 1, 1, 1, 1, 1, EG_TYPE_F32},
@@ -47,6 +45,14 @@ static const eg_conv_shape shapes[] = {
     {2, 6, 6, 16, 48, 6, 6, 3, 3, 1, 1, 1, 1, 1, 16, EG_TYPE_F32},
     {2, 6, 6, 7, 14, 3, 3, 3, 3, 2, 1, 1, 1, 1, 7, EG_TYPE_F32},
     {2, 5, 5, 3, 12, 5, 5, 1, 1, 1, 0, 0, 0, 0, 3, EG_TYPE_F32},
+    /* windows with taps that no pixel meets: small images, deep down */
+    {3, 1, 1, 128, 32, 1, 1, 5, 5, 1, 2, 2, 2, 2, 1, EG_TYPE_F32},
+    {3, 1, 1, 32, 64, 1, 1, 3, 3, 1, 1, 1, 1, 1, 1, EG_TYPE_F32},
+    {2, 2, 2, 32, 32, 1, 1, 3, 3, 2, 1, 1, 1, 1, 1, EG_TYPE_F32},
+    {2, 1, 1, 64, 64, 1, 1, 3, 3, 1, 1, 1, 1, 1, 4, EG_TYPE_F32},
+    /* as ResNet's: enough channels and tiles for any other algorithm of 3x3 windows, with a border tile of one pixel */
+    {2, 13, 14, 64, 64, 13, 14, 3, 3, 1, 1, 1, 1, 1, 1, EG_TYPE_F32},
+    {1, 7, 7, 128, 96, 7, 7, 3, 3, 1, 1, 1, 1, 1, 1, EG_TYPE_F32},
 };
 
 static float *fill(size_t n, uint32_t stream) {
@@ -57,24 +63,37 @@ static float *fill(size_t n, uint32_t stream) {
     return p;
 }
 
+/* the same as values of a type */
+static void *fill_values(size_t n, uint32_t stream, eg_type type) {
+    void *p = eg_malloc(n * eg_type_bytes(type));
+    assert_non_null(p);
+    eg_random r = eg_random_make(11, stream, 0, 0);
+    for (size_t i = 0; i < n; i++) value_set(p, i, type, eg_random_normal(&r));
+    return p;
+}
+
 static tensors make(const eg_conv_shape *s) {
-    tensors t = {.n_src = (size_t)(s->N * s->H * s->W * s->C),
+    tensors t = {.type = s->type,
+                 .n_src = (size_t)(s->N * s->H * s->W * s->C),
                  .n_dst = (size_t)(s->N * s->P * s->Q * s->K),
                  .n_weights = (size_t)(s->K * s->C / s->groups * s->R * s->S)};
-    t.src = fill(t.n_src, 1);
-    t.dst = fill(t.n_dst, 2);
+    t.src = fill_values(t.n_src, 1, t.type);
+    t.dst = fill_values(t.n_dst, 2, t.type);
     t.weights = fill(t.n_weights, 3);
+    t.exact = fill(t.n_weights, 3);
+    for (size_t i = 0; i < t.n_weights; i++)
+        t.exact[i] = (float)round_to((double)t.exact[i], t.type);
     t.bias = fill((size_t)s->K, 4);
-    t.residual = fill(t.n_dst, 5);
-    t.dsrc = fill(t.n_src, 6);
+    t.residual = fill_values(t.n_dst, 5, t.type);
+    t.dsrc = fill_values(t.n_src, 6, t.type);
     t.dweights = fill(t.n_weights, 7);
     t.dbias = fill((size_t)s->K, 8);
     return t;
 }
 
 static void drop(tensors *t) {
-    float *all[] = {t->src,  t->dst,      t->weights, t->bias,
-                    t->dsrc, t->dweights, t->dbias,   t->residual};
+    void *all[] = {t->src,  t->dst,      t->weights, t->exact,   t->bias,
+                   t->dsrc, t->dweights, t->dbias,   t->residual};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) eg_free(all[i]);
 }
 
@@ -108,35 +127,26 @@ typedef struct {
 
 static void add_term(void *context, size_t x, size_t w, size_t y) {
     oracle *o = context;
+    const tensors *t = o->t;
     double a, b;
     size_t at;
     if (o->pass == EG_CONV_FORWARD) {
-        a = (double)o->t->src[x], b = (double)o->t->weights[w], at = y;
+        a = value_get(t->src, x, t->type), b = (double)t->exact[w], at = y;
     } else if (o->pass == EG_CONV_BACKWARD_DATA) {
-        a = (double)o->t->dst[y], b = (double)o->t->weights[w], at = x;
+        a = value_get(t->dst, y, t->type), b = (double)t->exact[w], at = x;
     } else {
-        a = (double)o->t->src[x], b = (double)o->t->dst[y], at = w;
+        a = value_get(t->src, x, t->type), b = value_get(t->dst, y, t->type), at = w;
     }
     o->sum[at] += a * b;
     o->magnitude[at] += fabs(a * b);
 }
 
-static void compare(const float *got, const double *want, const double *magnitude, size_t n,
-                    const char *what) {
+static void compare(const void *got, const double *want, const double *magnitude, size_t n,
+                    eg_type type, const char *what) {
     for (size_t i = 0; i < n; i++)
-        if (!(fabs((double)got[i] - want[i]) <= 1e-5 * (magnitude[i] + 1)))
-            fail_msg("%s[%zu]: got %.9g, expected %.9g", what, i, (double)got[i], want[i]);
-}
-
-static double act_of(double v, int act) {
-    if (act == EG_KACT_RELU) return v > 0 ? v : 0;
-    if (act == EG_KACT_RELU6) return v < 0 ? 0 : v > 6 ? 6 : v;
-    if (act == EG_KACT_SILU) return v / (1 + exp(-v));
-    if (act == EG_KACT_SIGMOID) return 1 / (1 + exp(-v));
-    if (act == EG_KACT_HARDSWISH) return v * fmin(fmax(v + 3, 0), 6) / 6;
-    if (act == EG_KACT_HARDSIGMOID) return fmin(fmax(v + 3, 0), 6) / 6;
-    if (act == EG_KACT_GELU) return v * erfc(-v / sqrt(2)) / 2;
-    return v;
+        if (!is_near(value_get(got, i, type), want[i], 1e-5 * (magnitude[i] + 1), type))
+            fail_msg("%s[%zu], %s: got %.9g, expected %.9g", what, i, type_name(type),
+                     value_get(got, i, type), want[i]);
 }
 
 static void run_forward(const eg_conv_shape *s, tensors *t, const oracle *o, int act, bool add) {
@@ -146,16 +156,16 @@ static void run_forward(const eg_conv_shape *s, tensors *t, const oracle *o, int
     if (eg_conv_new(&c, s, EG_CONV_FORWARD, &e, &err) != EG_OK) fail_msg("%s", err.text);
     void *packed = eg_malloc(eg_conv_packed_bytes(c)),
          *scratch = eg_malloc(eg_conv_scratch_bytes(c) + 64);
-    float *y = eg_malloc(t->n_dst * sizeof *y);
+    void *y = eg_malloc(t->n_dst * eg_type_bytes(t->type));
     double *want = eg_malloc(t->n_dst * sizeof *want);
-    memcpy(y, t->residual, t->n_dst * sizeof *y);
+    memcpy(y, t->residual, t->n_dst * eg_type_bytes(t->type));
     assert_int_equal(eg_conv_pack(c, packed, t->weights, &err), EG_OK);
     assert_int_equal(eg_conv_forward(c, y, t->src, packed, t->bias, scratch, &err), EG_OK);
     for (size_t i = 0; i < t->n_dst; i++)
         want[i] = act_of(o->sum[i] + (double)t->bias[i % (size_t)s->K] +
-                             (add ? (double)t->residual[i] : 0),
+                             (add ? value_get(t->residual, i, t->type) : 0),
                          act);
-    compare(y, want, o->magnitude, t->n_dst, "forward");
+    compare(y, want, o->magnitude, t->n_dst, t->type, "forward");
     eg_conv_free(c);
     eg_free(packed);
     eg_free(scratch);
@@ -180,19 +190,19 @@ static void run_backward(const eg_conv_shape *s, tensors *t, const oracle *o, eg
     if (pass == EG_CONV_BACKWARD_DATA) {
         assert_int_equal(eg_conv_pack(c, packed, t->weights, &err), EG_OK);
         assert_int_equal(eg_conv_backward_data(c, t->dsrc, t->dst, packed, scratch, &err), EG_OK);
-        compare(t->dsrc, o->sum, o->magnitude, t->n_src, "data gradient");
+        compare(t->dsrc, o->sum, o->magnitude, t->n_src, t->type, "data gradient");
     } else {
         assert_int_equal(eg_conv_backward_weights(c, t->dweights, t->dbias, t->src, t->dst, packed,
                                                   scratch, &err),
                          EG_OK);
-        compare(t->dweights, o->sum, o->magnitude, t->n_weights, "weight gradient");
+        compare(t->dweights, o->sum, o->magnitude, t->n_weights, EG_TYPE_F32, "weight gradient");
         for (int k = 0; k < s->K; k++) {
             double sum = 0, magnitude = 0;
             for (size_t i = (size_t)k; i < t->n_dst; i += (size_t)s->K) {
-                sum += (double)t->dst[i];
-                magnitude += fabs((double)t->dst[i]);
+                sum += value_get(t->dst, i, t->type);
+                magnitude += fabs(value_get(t->dst, i, t->type));
             }
-            compare(t->dbias + k, &sum, &magnitude, 1, "bias gradient");
+            compare(t->dbias + k, &sum, &magnitude, 1, EG_TYPE_F32, "bias gradient");
         }
     }
     eg_conv_free(c);
@@ -200,30 +210,44 @@ static void run_backward(const eg_conv_shape *s, tensors *t, const oracle *o, eg
     eg_free(scratch);
 }
 
+static void check_shape(const eg_conv_shape *s) {
+    tensors t = make(s);
+    for (int pass = EG_CONV_FORWARD; pass <= EG_CONV_BACKWARD_WEIGHTS; pass++) {
+        size_t n = pass == EG_CONV_FORWARD         ? t.n_dst
+                   : pass == EG_CONV_BACKWARD_DATA ? t.n_src
+                                                   : t.n_weights;
+        oracle o = {&t, eg_calloc(n, sizeof(double)), eg_calloc(n, sizeof(double)), pass};
+        triples(s, add_term, &o);
+        if (pass == EG_CONV_FORWARD) {
+            for (int act = EG_KACT_NONE; act < EG_KACT_COUNT; act++) {
+                run_forward(s, &t, &o, act, false);
+                run_forward(s, &t, &o, act, true);
+            }
+        } else {
+            run_backward(s, &t, &o, (eg_conv_pass)pass);
+        }
+        eg_free(o.sum);
+        eg_free(o.magnitude);
+    }
+    drop(&t);
+}
+
+static void check_type(eg_type type) {
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        eg_conv_shape s = shapes[i];
+        s.type = type;
+        check_shape(&s);
+    }
+}
+
 static void test_convolution(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        const eg_conv_shape *s = &shapes[i];
-        tensors t = make(s);
-        for (int pass = EG_CONV_FORWARD; pass <= EG_CONV_BACKWARD_WEIGHTS; pass++) {
-            size_t n = pass == EG_CONV_FORWARD         ? t.n_dst
-                       : pass == EG_CONV_BACKWARD_DATA ? t.n_src
-                                                       : t.n_weights;
-            oracle o = {&t, eg_calloc(n, sizeof(double)), eg_calloc(n, sizeof(double)), pass};
-            triples(s, add_term, &o);
-            if (pass == EG_CONV_FORWARD) {
-                for (int act = EG_KACT_NONE; act < EG_KACT_COUNT; act++) {
-                    run_forward(s, &t, &o, act, false);
-                    run_forward(s, &t, &o, act, true);
-                }
-            } else {
-                run_backward(s, &t, &o, (eg_conv_pass)pass);
-            }
-            eg_free(o.sum);
-            eg_free(o.magnitude);
-        }
-        drop(&t);
-    }
+    check_type(EG_TYPE_F32);
+}
+
+static void test_convolution_bf16(void **state) {
+    (void)state;
+    check_type(EG_TYPE_BF16);
 }
 
 static void test_matrix_product(void **state) {
@@ -245,7 +269,7 @@ static void test_matrix_product(void **state) {
                     sum += p;
                     magnitude += fabs(p);
                 }
-                compare(&c[i * n + j], &sum, &magnitude, 1, "product");
+                compare(&c[i * n + j], &sum, &magnitude, 1, EG_TYPE_F32, "product");
             }
     }
     eg_free(a);
@@ -255,6 +279,7 @@ static void test_matrix_product(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolution),
+                                       cmocka_unit_test(test_convolution_bf16),
                                        cmocka_unit_test(test_matrix_product)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

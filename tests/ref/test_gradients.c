@@ -1,5 +1,5 @@
 /* The gradient of every op by central differences (gradient_check.h), on small networks built here. Batch norm runs in both
- * modes. Attention and what goes with it: test_attention.c. */
+ * modes; and the same in bf16 against f32. Attention and what goes with it: test_attention.c. */
 #include "ref/gradient_check.h"
 
 static int tail(eg_graph *g, int x) {
@@ -128,6 +128,24 @@ static eg_status build_convnext(eg_graph *g, const eg_arch *arch, int n_classes,
     return done(g);
 }
 
+/* dropout and drop path on whole maps, SqueezeNet's head of a convolution, MobileNetV3's gate, a depthwise window with bias */
+static eg_status build_maps(eg_graph *g, const eg_arch *arch, int n_classes, int side) {
+    (void)arch;
+    (void)n_classes;
+    int x = eg_graph_input(g, side, side, 3);
+    x = eg_graph_act(g, eg_graph_conv(g, x, "stem", 12, 3, 2, 1, 1, true), EG_ACT_HARDSWISH);
+    int y = eg_graph_conv(g, x, "dw", 12, 3, 1, 1, 12, true);
+    y = eg_graph_act(g, eg_graph_bn(g, y, "bn", 1e-3f, 0.1f), EG_ACT_HARDSWISH);
+    y = eg_graph_se(g, y, "se", 6, EG_ACT_RELU, EG_ACT_HARDSIGMOID);
+    x = eg_graph_add(g, eg_graph_drop_path(g, y, 0.3f), x);
+    x = eg_graph_conv(g, eg_graph_dropout(g, x, 0.25f), "mix", 17, 1, 1, 0, 1, true);
+    x = eg_graph_act(g, x, EG_ACT_SILU);
+    eg_graph_features(g, x);
+    x = eg_graph_conv_head(g, eg_graph_dropout(g, x, 0.5f), "head", CLASSES);
+    eg_graph_mean_pool(g, x);
+    return done(g);
+}
+
 /* DenseNet: batch norm and activation in front of the convolutions, on what grows by concatenation */
 static eg_status build_dense(eg_graph *g, const eg_arch *arch, int n_classes, int side) {
     (void)arch;
@@ -178,8 +196,8 @@ static void test_branches(void **state) {
 
 static void test_convnext(void **state) {
     (void)state;
-    check_network(build_convnext, EG_BN_TRAIN);
-    check_network(build_convnext, EG_BN_FROZEN);
+    check_float_network(build_convnext, EG_BN_TRAIN);
+    check_float_network(build_convnext, EG_BN_FROZEN);
 }
 
 static void test_dense(void **state) {
@@ -188,11 +206,16 @@ static void test_dense(void **state) {
     check_network(build_dense, EG_BN_FROZEN);
 }
 
+static void test_maps(void **state) {
+    (void)state;
+    check_network(build_maps, EG_BN_TRAIN);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain),    cmocka_unit_test(test_mobile),
         cmocka_unit_test(test_residual), cmocka_unit_test(test_unfused),
         cmocka_unit_test(test_branches), cmocka_unit_test(test_convnext),
-        cmocka_unit_test(test_dense)};
+        cmocka_unit_test(test_dense),    cmocka_unit_test(test_maps)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,6 +71,14 @@ static inline void tree_weights(const char *path, const char *model, uint64_t se
     eg_network_free(net);
 }
 
+/* A number of a document, which must be there. */
+static inline double tree_number(const eg_doc *doc, const char *path) {
+    double value = 0;
+    eg_error err = {0};
+    if (eg_doc_number(&value, doc, path, &err) != EG_OK) fail_msg("%s: %s", path, err.text);
+    return value;
+}
+
 static inline void assert_same_file(const char *a, const char *b) {
     char x[65], y[65];
     eg_error err = {0};

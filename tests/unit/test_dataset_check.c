@@ -82,6 +82,7 @@ static void lists_bad_files(void **state) {
     json_decref(bad);
     bad = NULL;
     w = (watcher){.stop = 1};
+    for (size_t i = 0; i < ds->n_samples; i++) ds->samples[i].width = 0; /* forgotten */
     eg_error err = {0};
     assert_int_equal(eg_dataset_check(&bad, ds, indices, ds->n_samples, &ev, &err),
                      EG_ERR_INTERRUPTED);
@@ -112,8 +113,55 @@ static void sizes_differ(void **state) {
     eg_dataset_free(ds);
 }
 
+/* Contents are hashed by bytes, and an image whose size is known is not opened again: here it could not be. */
+static void known_images(void **state) {
+    (void)state;
+    eg_dataset *ds = NULL;
+    uint32_t *indices = NULL;
+    size_t n = 0;
+    json_t *bad = NULL;
+    char hex[65];
+    watcher w = {0};
+    eg_events ev = {.progress = watch, .context = &w, .stop = &w.stop};
+    assert_int_equal(eg_dataset_open(&ds, tree_root, NULL, NULL), EG_OK);
+    assert_int_equal(eg_dataset_indices(&indices, &n, ds, EG_SPLIT_ALL, NULL), EG_OK);
+    assert_int_equal(eg_dataset_hash(ds, indices, n, &ev, NULL), EG_OK);
+    assert_true(w.last == (int64_t)n && ds->hashed_at > 0);
+    for (size_t i = 0; i < n; i++) {
+        eg_sample *s = &ds->samples[i];
+        assert_true(s->width == 0);
+        if (strcmp(s->file, "A/dangling.png") == 0) {
+            assert_string_equal(s->content, "");
+            continue;
+        }
+        assert_int_equal(eg_sha256_file(hex, tree_path(s->file), NULL), EG_OK);
+        assert_string_equal(s->content, hex);
+        if (strcmp(s->file, "B/text.jpg") != 0) continue;
+        s->width = 20; /* as if an earlier check had found it sound */
+        s->height = 10;
+    }
+    w = (watcher){0};
+    assert_int_equal(eg_dataset_check(&bad, ds, indices, n, &ev, NULL), EG_OK);
+    assert_int_equal(json_array_size(bad), 3); /* without text.jpg */
+    assert_true(ds->width == 20 && ds->height == 10);
+    eg_dataset_drop(ds, bad);
+    json_decref(bad);
+    bad = NULL;
+    for (size_t i = 0; i < ds->n_samples; i++)
+        assert_true(ds->samples[i].width == 20 && ds->samples[i].height == 10);
+    w = (watcher){0};
+    assert_int_equal(eg_dataset_check(&bad, ds, indices, ds->n_samples, &ev, NULL), EG_OK);
+    assert_true(w.calls == 0 && json_array_size(bad) == 0 && ds->width == 20);
+    json_decref(bad);
+    w = (watcher){.stop = 1};
+    assert_int_equal(eg_dataset_hash(ds, indices, ds->n_samples, &ev, NULL), EG_ERR_INTERRUPTED);
+    eg_free(indices);
+    eg_dataset_free(ds);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(lists_bad_files, begin, end),
-                                       cmocka_unit_test_setup_teardown(sizes_differ, begin, end)};
+                                       cmocka_unit_test_setup_teardown(sizes_differ, begin, end),
+                                       cmocka_unit_test_setup_teardown(known_images, begin, end)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,14 +32,8 @@ static eg_options base_options(const char *out) {
     o.batch_size = 10;
     o.out = out;
     o.val_by = "image";
+    o.dtype = "f32"; /* figures are compared to five digits and more */
     return o;
-}
-
-static double number(const eg_doc *doc, const char *path) {
-    double value = NAN;
-    eg_error err = {0};
-    if (eg_doc_number(&value, doc, path, &err) != EG_OK) fail_msg("%s: %s", path, err.text);
-    return value;
 }
 
 static void exact_head(void **state) {
@@ -49,10 +43,10 @@ static void exact_head(void **state) {
     eg_options o = base_options(ROOT "/exact");
     o.C = 0.1;
     if (eg_train(&doc, DATA, &o, NULL, &err) != EG_OK) fail_msg("%s", err.text);
-    assert_true(number(doc, "trainable_parameters") == 2 * 512 + 2);
-    assert_true(number(doc, "freeze.checked") == 120);
-    assert_true(number(doc, "freeze.identical") == 120);
-    assert_true(number(doc, "train.accuracy") > 0.8);
+    assert_true(tree_number(doc, "trainable_parameters") == 2 * 512 + 2);
+    assert_true(tree_number(doc, "freeze.checked") == 120);
+    assert_true(tree_number(doc, "freeze.identical") == 120);
+    assert_true(tree_number(doc, "train.accuracy") > 0.8);
     eg_doc_free(doc);
 
     /* the head in the file is the minimum: the gradient of 0.5 |w|^2 + C sum loss vanishes on the
@@ -101,12 +95,14 @@ static void recipe_head(void **state) {
     o.epochs = 30;
     o.lr = 1e-2;
     if (eg_train(&doc, DATA, &o, NULL, &err) != EG_OK) fail_msg("%s", err.text);
-    assert_true(number(doc, "freeze.identical") == 120);
-    assert_true(number(doc, "history.29.train_loss") < number(doc, "history.0.train_loss"));
-    double best = number(doc, "best_epoch"), loss = number(doc, "val.loss");
+    assert_true(tree_number(doc, "freeze.identical") == 120);
+    assert_true(tree_number(doc, "history.29.train_loss") <
+                tree_number(doc, "history.0.train_loss"));
+    double best = tree_number(doc, "best_epoch"), loss = tree_number(doc, "val.loss");
     char path[64];
     snprintf(path, sizeof path, "history.%d.val_loss", (int)best - 1);
-    assert_float_equal(number(doc, path), loss, 1e-6); /* the best epoch's head is the one kept */
+    assert_float_equal(tree_number(doc, path), loss,
+                       1e-6); /* the best epoch's head is the one kept */
     eg_doc_free(doc);
 }
 
@@ -120,9 +116,9 @@ static void moving_statistics(void **state) {
     o.bn = "stats";
     o.epochs = 1;
     if (eg_train(&doc, DATA, &o, NULL, &err) != EG_OK) fail_msg("%s", err.text);
-    assert_true(number(doc, "trainable_parameters") == 2 * 512 + 2);
-    assert_true(number(doc, "freeze.checked") == 120);
-    assert_true(number(doc, "freeze.identical") ==
+    assert_true(tree_number(doc, "trainable_parameters") == 2 * 512 + 2);
+    assert_true(tree_number(doc, "freeze.checked") == 120);
+    assert_true(tree_number(doc, "freeze.identical") ==
                 60); /* the parameters; 40 statistics and 20 counters moved */
     eg_doc_free(doc);
 }
@@ -134,7 +130,7 @@ static void features_command(void **state) {
     eg_options o = base_options(ROOT "/features.npz");
     eg_npz *all = NULL, *run = NULL;
     if (eg_features(&doc, DATA, &o, NULL, &err) != EG_OK) fail_msg("%s", err.text);
-    assert_true(number(doc, "n") == 64 && number(doc, "features") == 512);
+    assert_true(tree_number(doc, "n") == 64 && tree_number(doc, "features") == 512);
     eg_doc_free(doc);
     assert_int_equal(eg_features(&doc, DATA, &o, NULL, &err), EG_ERR_USAGE); /* exists */
     /* the same numbers as the run's own features, whose rows come in another order (its val split)
@@ -162,6 +158,39 @@ static void features_command(void **state) {
     eg_npz_free(run);
 }
 
+/* features in bf16: near those in float and not the same; the trunk's tensors stay as they are in the file, in float */
+static void in_bf16(void **state) {
+    (void)state;
+    eg_doc *doc = NULL;
+    eg_error err = {0};
+    eg_options o = base_options(ROOT "/half");
+    eg_npz *half = NULL, *whole = NULL;
+    o.C = 0.1;
+    o.dtype = "bf16";
+    if (eg_train(&doc, DATA, &o, NULL, &err) != EG_OK) fail_msg("%s", err.text);
+    assert_string_equal(json_string_value(json_object_get(doc->root, "dtype")), "bf16");
+    assert_true(tree_number(doc, "freeze.checked") == 120 &&
+                tree_number(doc, "freeze.identical") == 120);
+    assert_true(tree_number(doc, "train.accuracy") > 0.8);
+    eg_doc_free(doc);
+    assert_int_equal(eg_npz_read(&half, ROOT "/half/features.npz", &err), EG_OK);
+    assert_int_equal(eg_npz_read(&whole, ROOT "/exact/features.npz", &err), EG_OK);
+    const float *a = eg_npz_find(half, "features")->data, *b = eg_npz_find(whole, "features")->data;
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < 64 * 512; i++) {
+        difference += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+        norm += (double)b[i] * (double)b[i];
+    }
+    /* 8 bits a value, some 20 layers: about 2^-9 sqrt(20) relative */
+    assert_true(difference > 0 && sqrt(difference / norm) < 0.03);
+    eg_npz_free(half);
+    eg_npz_free(whole);
+    o.out = ROOT "/half.npz";
+    if (eg_features(&doc, DATA, &o, NULL, &err) != EG_OK) fail_msg("%s", err.text);
+    assert_string_equal(json_string_value(json_object_get(doc->root, "dtype")), "bf16");
+    eg_doc_free(doc);
+}
+
 static void wrong_weights(void **state) {
     (void)state;
     eg_doc *doc = NULL;
@@ -176,7 +205,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exact_head),        cmocka_unit_test(recipe_head),
         cmocka_unit_test(moving_statistics), cmocka_unit_test(features_command),
-        cmocka_unit_test(wrong_weights),
+        cmocka_unit_test(in_bf16),           cmocka_unit_test(wrong_weights),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -110,6 +110,26 @@ static void test_run(void **state) {
     json_decref(root);
 }
 
+/* Features of an earlier run are said to be so; the time beside them is then no time of computing. */
+static void test_cached_features(void **state) {
+    (void)state;
+    json_t *root = sample_read("train");
+    json_object_set_new(root, "feature_seconds", json_real(0.4));
+    json_object_set_new(root, "features_cached", json_integer(0));
+    char *html = render(root, "train", "en");
+    assert_null(strstr(html, "from the cache"));
+    eg_free(html);
+    json_object_set_new(root, "features_cached", json_integer(450));
+    html = render(root, "train", "en");
+    check_balanced(html);
+    assert_non_null(strstr(html, "450 of the features are those of an earlier run"));
+    eg_free(html);
+    html = render(root, "train", "zh-TW");
+    assert_non_null(strstr(html, "450 筆特徵取自先前的快取"));
+    eg_free(html);
+    json_decref(root);
+}
+
 static void test_same_twice(void **state) {
     (void)state;
     json_t *root = sample_read("study");
@@ -218,10 +238,11 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_study),      cmocka_unit_test(test_run),
-        cmocka_unit_test(test_same_twice), cmocka_unit_test(test_broken_freeze),
-        cmocka_unit_test(test_every_hole), cmocka_unit_test(test_hostile_text),
-        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_study),           cmocka_unit_test(test_run),
+        cmocka_unit_test(test_cached_features), cmocka_unit_test(test_same_twice),
+        cmocka_unit_test(test_broken_freeze),   cmocka_unit_test(test_every_hole),
+        cmocka_unit_test(test_hostile_text),    cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_no_memory),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     remove(page_path);

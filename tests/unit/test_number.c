@@ -75,6 +75,56 @@ static void reals(void **state) {
     }
 }
 
+static void sizes(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t value;
+    } good[] = {{"0", 0},
+                {"1000", 1000},
+                {"800M", 800 * (INT64_C(1) << 20)},
+                {"2G", INT64_C(2) << 30},
+                {"1.5g", 3 * (INT64_C(1) << 29)},
+                {"1.5GiB", 3 * (INT64_C(1) << 29)},
+                {"12kB", 12288},
+                {"7B", 7},
+                {"0.5K", 512},
+                {"1T", INT64_C(1) << 40},
+                {"1.", 1},
+                {"1.9", 1}};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        int64_t v = 99;
+        if (!eg_parse_size(&v, good[i].text)) fail_msg("%s refused", good[i].text);
+        assert_int_equal(v, good[i].value);
+    }
+    static const char *const bad[] = {"",
+                                      "G",
+                                      "-1",
+                                      "+1G",
+                                      ".5G",
+                                      "1.2.3G",
+                                      "1 G",
+                                      "2GG",
+                                      "2GiBs",
+                                      "1e3",
+                                      "2X",
+                                      "nan",
+                                      "0x10",
+                                      "1iB",
+                                      "2Gi",
+                                      "2gb ",
+                                      "99999999T",
+                                      "9007199254740992",
+                                      "1000000000000000000000000000000000"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        int64_t v = 99;
+        if (eg_parse_size(&v, bad[i])) fail_msg("%s taken", bad[i]);
+        assert_true(v == 99);
+    }
+    int64_t v = 99;
+    assert_false(eg_parse_size(&v, NULL));
+}
+
 static void a_decimal_comma_changes_nothing(void **state) {
     (void)state;
     if (setlocale(LC_ALL, "de_DE.UTF-8") == NULL && setlocale(LC_ALL, "fr_FR.UTF-8") == NULL) {
@@ -90,6 +140,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(integers),
         cmocka_unit_test(reals),
+        cmocka_unit_test(sizes),
         cmocka_unit_test(a_decimal_comma_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,7 +80,7 @@ static void test_defaults(void **state) {
     assert_true(o.val_share == 0.2);
     assert_string_equal(o.mode, "finetune");
     assert_string_equal(o.modes, "finetune,frozen");
-    assert_string_equal(o.dtype, "f32");
+    assert_string_equal(o.dtype, "auto");
     assert_true(o.dropout == -1);
     assert_int_equal(o.epochs, 5);
     assert_int_equal(o.batch_size, 16);
@@ -141,6 +141,11 @@ static void test_refused_values(void **state) {
     refused("mode", "Frozen", "--mode Frozen: expected finetune, frozen or scratch");
     refused("json", "maybe", "--json maybe: expected yes or no");
     refused("model", "", "--model: expected a value");
+    refused("max-memory", "-1", "--max-memory -1: expected bytes, as 800M or 1.5G");
+    refused("max-memory", "2 G", "--max-memory 2 G: expected bytes, as 800M or 1.5G");
+    refused("max-memory", "lots", "--max-memory lots: expected bytes, as 800M or 1.5G");
+    refused("max-memory", "1e9", "--max-memory 1e9: expected bytes, as 800M or 1.5G");
+    refused("max-memory", "", "--max-memory: expected a value");
 }
 
 static void set(eg_options *o, const char *name, const char *value) {
@@ -156,6 +161,8 @@ static void test_taken_values(void **state) {
     assert_int_equal(o.epochs, 100000);
     set(&o, "seed", "9007199254740992");
     assert_true(o.seed == INT64_C(9007199254740992));
+    set(&o, "max-memory", "1.5G");
+    assert_true(o.max_memory == INT64_C(3) << 29);
     set(&o, "lr", "5e-4");
     assert_true(o.lr == 5e-4);
     set(&o, "json", NULL);

@@ -11,6 +11,7 @@ typedef struct {
     const eg_plan *plan;
     int *owner; /* of each 64 bytes: who wrote there last */
     size_t n;
+    bool *again; /* of each step: its output was made again */
 } act;
 
 /* names of what is written: values, gradient k of step i, what step i saves, its constants; 0 is nobody */
@@ -55,9 +56,29 @@ static void act_forward(act *a) {
     }
 }
 
+/* where the backward pass finds step i's output */
+static int again_or_kept(const act *a, int i) {
+    const eg_step *s = &a->plan->steps[i];
+    return s->y_again >= 0 ? s->y_again : s->y;
+}
+
+/* step i's output made again, and before it what it is made from */
+static void act_again(act *a, int i) {
+    const eg_step *s = &a->plan->steps[i];
+    if (s->y_again < 0 || a->again[i]) return;
+    for (int k = 0; k < s->n_inputs; k++) act_again(a, s->input[k]);
+    act_write(a, s->y_again, VALUE + i);
+    for (int k = 0; k < s->n_inputs; k++)
+        act_read(a, again_or_kept(a, s->input[k]), VALUE + s->input[k], s->node->name);
+    act_read(a, s->saved, SAVED + i, s->node->name);
+    a->again[i] = true;
+}
+
 static void act_backward_step(act *a, const eg_step *s) {
     const char *name = s->node->name;
     int i = s->index;
+    if (s->keep_y) act_again(a, i);
+    if (s->keep_x) act_again(a, s->input[0]);
     for (int k = 0; k < s->n_dy; k++) act_read(a, s->dy[k], GRADIENT + 10 * i + k, name);
     act_write(a, s->backward_work, WORK);
     for (int k = 0; k < s->n_inputs; k++) {
@@ -70,8 +91,8 @@ static void act_backward_step(act *a, const eg_step *s) {
     }
     for (int k = 0; k < s->n_dy && k < (s->takes_two ? 2 : 1); k++)
         act_read(a, s->dy[k], GRADIENT + 10 * i + k, name);
-    if (s->keep_x) act_read(a, a->plan->steps[s->input[0]].y, VALUE + s->input[0], name);
-    if (s->keep_y) act_read(a, s->y, VALUE + i, name);
+    if (s->keep_x) act_read(a, again_or_kept(a, s->input[0]), VALUE + s->input[0], name);
+    if (s->keep_y) act_read(a, again_or_kept(a, i), VALUE + i, name);
     act_read(a, s->saved, SAVED + i, name);
     /* what is left in dy's place changes hands last, and once */
     int taken = 0;
@@ -89,7 +110,9 @@ static void act_backward_step(act *a, const eg_step *s) {
 static void act_out(const eg_plan *plan) {
     act a = {.plan = plan, .n = plan->arena_bytes / 64};
     a.owner = eg_calloc(a.n, sizeof *a.owner);
+    a.again = eg_calloc((size_t)plan->n_steps, sizeof *a.again);
     assert_non_null(a.owner);
+    assert_non_null(a.again);
     act_write(&a, plan->steps[plan->input_step].y, VALUE + plan->input_step);
     for (int i = 0; i < plan->n_steps; i++) act_write(&a, plan->steps[i].constant, CONSTANT + i);
     act_forward(&a);
@@ -111,12 +134,16 @@ static void act_out(const eg_plan *plan) {
                 act_backward_step(&a, &plan->steps[i]);
     }
     eg_free(a.owner);
+    eg_free(a.again);
 }
 
 static eg_plan *plan_make(eg_network *net, const eg_plan_options *o) {
     eg_plan *plan = NULL;
     eg_error err = {0};
+    size_t need = 0;
     if (eg_plan_new(&plan, net, o, &err) != EG_OK) fail_msg("%s", err.text);
+    if (eg_plan_need(&need, net, o, &err) != EG_OK) fail_msg("%s", err.text);
+    assert_int_equal(need, plan->arena_bytes);
     return plan;
 }
 
@@ -148,12 +175,66 @@ static void lives(void **state) {
             eg_plan_free(plan);
         }
         o = (eg_plan_options){.mode = EG_PLAN_TRAIN, .batch = 2, .dropout = -1, .stochastic = true};
-        for (int trunk = 0; trunk < 2; trunk++) {
-            eg_network_set_trainable(net, trunk, true);
+        for (int k = 0; k < 6; k++) { /* trunk trained or not, each way to keep values */
+            eg_network_set_trainable(net, k % 2, true);
+            o.recompute = (eg_recompute)(k / 2);
             eg_plan *plan = plan_make(net, &o);
             act_out(plan);
             eg_plan_free(plan);
         }
+        eg_network_free(net);
+    }
+}
+
+/* ---- values made again ---- */
+
+/* What is made again is what was there: the same gradients, bit for bit, in fewer bytes. */
+static void same_gradients(void **state) {
+    (void)state;
+    enum { N = 3, IMAGE = 32 };
+    static const char *const models[] = {"resnet50", "mobilenet_v3_small", "densenet121"};
+    static const eg_recompute ways[] = {EG_RECOMPUTE_NONE, EG_RECOMPUTE_CHEAP, EG_RECOMPUTE_ALL};
+    static const int32_t labels[N] = {0, 1, 2};
+    for (int m = 0; m < 3; m++) {
+        eg_network *net = network_make(models[m], CLASSES, IMAGE);
+        size_t n_tensors, arena[3];
+        eg_net_tensor *t = eg_network_tensors(net, &n_tensors);
+        float *first = NULL;
+        size_t total = 0;
+        for (int w = 0; w < 3; w++) {
+            eg_plan_options o = {.mode = EG_PLAN_TRAIN,
+                                 .batch = N,
+                                 .dropout = -1,
+                                 .stochastic = true,
+                                 .recompute = ways[w]};
+            eg_plan *plan = plan_make(net, &o);
+            eg_error err = {0};
+            eg_loss_result loss;
+            arena[w] = eg_plan_arena_bytes(plan);
+            eg_random r = eg_random_make(7, 3, 0, 0);
+            for (int i = 0; i < N * IMAGE * IMAGE * 3; i++)
+                eg_plan_input(plan)[i] = (float)eg_random_normal(&r);
+            assert_int_equal(eg_plan_forward(plan, N, 1, &err), EG_OK);
+            assert_int_equal(eg_plan_backward(&loss, plan, labels, NULL, &err), EG_OK);
+            if (!first) {
+                for (size_t i = 0; i < n_tensors; i++) total += t[i].grad ? t[i].count : 0;
+                first = eg_calloc(total, sizeof *first);
+                assert_non_null(first);
+            }
+            float *at = first;
+            for (size_t i = 0; i < n_tensors; i++) {
+                if (!t[i].grad) continue;
+                if (w == 0)
+                    memcpy(at, t[i].grad, t[i].count * sizeof *at);
+                else
+                    assert_memory_equal(at, t[i].grad, t[i].count * sizeof *at);
+                at += t[i].count;
+            }
+            eg_plan_free(plan);
+        }
+        assert_true(arena[1] < arena[0] && arena[2] <= arena[1]);
+        print_message("%s: %zu, %zu, %zu bytes\n", models[m], arena[0], arena[1], arena[2]);
+        eg_free(first);
         eg_network_free(net);
     }
 }
@@ -367,9 +448,33 @@ static void least_momentum(void **state) {
     }
 }
 
+/* What a plan needs is known of a network that has no memory either, and asking takes none of the kind. */
+static void need_of_an_outline(void **state) {
+    (void)state;
+    static const eg_plan_mode MODES[] = {EG_PLAN_PREDICT, EG_PLAN_TRAIN};
+    for (int m = 0; m < 2; m++) {
+        eg_network *net = network_make("resnet18", CLASSES, 64), *outline = NULL;
+        eg_plan_options o = {.mode = MODES[m], .batch = 6, .dropout = -1};
+        eg_plan *plan = plan_make(net, &o);
+        size_t need = 0, before = eg_memory_stats_get().bytes_now;
+        assert_int_equal(eg_network_outline(&outline, eg_arch_find("resnet18"), CLASSES, 64, NULL),
+                         EG_OK);
+        assert_int_equal(eg_plan_need(&need, outline, &o, NULL), EG_OK);
+        assert_int_equal(need, plan->arena_bytes);
+        eg_network_free(outline);
+        assert_int_equal(eg_memory_stats_get().bytes_now, before);
+        eg_plan_free(plan);
+        eg_network_free(net);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lives), cmocka_unit_test(no_step_for_dropout), cmocka_unit_test(tails),
-        cmocka_unit_test(tail_without_memory), cmocka_unit_test(least_momentum)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(lives),
+                                       cmocka_unit_test(same_gradients),
+                                       cmocka_unit_test(no_step_for_dropout),
+                                       cmocka_unit_test(tails),
+                                       cmocka_unit_test(tail_without_memory),
+                                       cmocka_unit_test(least_momentum),
+                                       cmocka_unit_test(need_of_an_outline)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

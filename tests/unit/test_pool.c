@@ -1,6 +1,7 @@
-/* Threads: every task once, nesting, and the quota of a made-up control group tree. */
+/* Threads: every task once, nesting, one thread for others' code, and the quota of a made-up control group tree. */
 #include "base/base.h"
 #include "base/pool.h"
+#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,30 @@ static void every_task_runs_once(void **state) {
     assert_true(eg_pool_threads() >= 1);
 }
 
+static void look_alone(void *context, int i) {
+    int before = eg_pool_single_begin();
+    ((int *)context)[i] = omp_get_max_threads();
+    eg_pool_single_end(before);
+}
+
+/* what oneDNN asks, between begin and end: on this thread, on the pool's, and on this one as the pool */
+static void others_get_one_thread(void **state) {
+    (void)state;
+    for (int threads = 1; threads <= 3; threads++) {
+        int seen[4] = {0};
+        eg_threads_set(threads);
+        int before = eg_pool_single_begin();
+        assert_int_equal(omp_get_max_threads(), 1);
+        assert_int_equal(eg_pool_threads(), threads);
+        eg_pool_run(look_alone, seen, 4);
+        assert_int_equal(omp_get_max_threads(), 1);
+        eg_pool_single_end(before);
+        assert_int_equal(omp_get_max_threads(), threads);
+        for (int i = 0; i < 4; i++) assert_int_equal(seen[i], 1);
+    }
+    eg_threads_set(0);
+}
+
 static void put(const char *root, const char *name, const char *text) {
     char path[512];
     snprintf(path, sizeof path, "%s/%s", root, name);
@@ -90,6 +115,7 @@ static void the_quota_of_every_group_counts(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_task_runs_once),
+        cmocka_unit_test(others_get_one_thread),
         cmocka_unit_test(the_quota_of_every_group_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

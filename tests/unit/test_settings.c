@@ -86,8 +86,69 @@ static void refusals(void **state) {
     o.bn = "frozen";
     refused(&o, "small_cnn", "scratch", EG_ERR_USAGE, "--bn");
     o.bn = "auto";
+    o.dtype = "half";
+    refused(&o, "small_cnn", "scratch", EG_ERR_USAGE, "--dtype half: expected auto, f32 or bf16");
+}
+
+/* --dtype becomes a word that config.json keeps: one that the network can be computed in */
+static void number_format(void **state) {
+    (void)state;
+    bool native = eg_net_bf16_native();
+    const struct {
+        const char *given, *model;
+        bool bf16, note;
+    } CASES[] = {
+        {"auto", "resnet18", native, false}, {"f32", "resnet18", false, false},
+        {"bf16", "resnet18", true, !native}, {"auto", "vit_b_16", false, native},
+        {"bf16", "vit_b_16", false, true},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        eg_options o;
+        eg_options_init(&o);
+        assert_string_equal(o.dtype, "auto");
+        o.dtype = CASES[i].given;
+        eg_settings s = resolve(&o, CASES[i].model, "scratch"), back;
+        assert_int_equal(s.bf16, CASES[i].bf16);
+        assert_string_equal(s.o.dtype, CASES[i].bf16 ? "bf16" : "f32");
+        assert_int_equal(s.dtype_note != NULL, CASES[i].note);
+        json_t *json = eg_study_settings_json(&s);
+        assert_string_equal(json_string_value(json_object_get(json, "dtype")), s.o.dtype);
+        /* a run that goes on keeps it; one from before the option was computed in f32 */
+        assert_int_equal(eg_study_settings_read(&back, json, NULL), EG_OK);
+        assert_int_equal(back.bf16, s.bf16);
+        assert_string_equal(back.o.dtype, s.o.dtype);
+        eg_study_settings_free(&back);
+        json_object_del(json, "dtype");
+        assert_int_equal(eg_study_settings_read(&back, json, NULL), EG_OK);
+        assert_false(back.bf16);
+        assert_string_equal(back.o.dtype, "f32");
+        eg_study_settings_free(&back);
+        json_decref(json);
+        eg_study_settings_free(&s);
+    }
+}
+
+static void count_notes(void *context, const eg_progress *p) {
+    if (p->kind == EG_PROGRESS_NOTE) ++*(int *)context;
+}
+
+/* two runs of a study say the same note once */
+static void notes_once(void **state) {
+    (void)state;
+    int n = 0;
+    eg_events ev = {.progress = count_notes, .context = &n};
+    eg_options o;
+    eg_options_init(&o);
     o.dtype = "bf16";
-    refused(&o, "small_cnn", "scratch", EG_ERR_UNSUPPORTED, "f32");
+    eg_settings a = resolve(&o, "vit_b_16", "scratch"), b = resolve(&o, "swin_t", "scratch");
+    eg_study_settings_say(&a, NULL, &ev);
+    assert_int_equal(n, 1);
+    eg_study_settings_say(&a, &a, &ev);
+    assert_int_equal(n, 1);
+    eg_study_settings_say(&b, &a, &ev);
+    assert_int_equal(n, 2);
+    eg_study_settings_free(&a);
+    eg_study_settings_free(&b);
 }
 
 /* auto: images of exactly the network's size stay as they are, others get the weights' preset; a
@@ -183,6 +244,7 @@ int main(void) {
         cmocka_unit_test(auto_values),       cmocka_unit_test(frozen_with_moving_statistics),
         cmocka_unit_test(refusals),          cmocka_unit_test(auto_preprocessing),
         cmocka_unit_test(config_round_trip), cmocka_unit_test(presets),
+        cmocka_unit_test(number_format),     cmocka_unit_test(notes_once),
     };
     return cmocka_run_group_tests(tests, make_weights, NULL);
 }

@@ -2,6 +2,12 @@
  * has one writer and sums in float. Read first: compute.h, vec.h.                                              */
 #include "compute/isa/vec.h"
 
+/* b takes the place of a: larger, or no number, which must not get lost (PyTorch's rule) */
+static inline bool is_more(elem b, elem a) {
+    float v = elem_get(b);
+    return v > elem_get(a) || v != v;
+}
+
 /* first maximum in row-major order of the window, as PyTorch */
 void KERNEL(max_pool)(void *out_values, uint8_t *index, const void *values, const eg_dw_shape *s,
                       int p0, int p1) {
@@ -25,13 +31,13 @@ void KERNEL(max_pool)(void *out_values, uint8_t *index, const void *values, cons
                         first = false;
                     } else if (at) {
                         for (size_t c = 0; c < C; c++) {
-                            bool more = elem_get(from[c]) > elem_get(out[c]);
+                            bool more = is_more(from[c], out[c]);
                             at[c] = more ? tap : at[c];
                             out[c] = more ? from[c] : out[c];
                         }
                     } else {
                         for (size_t c = 0; c < C; c++)
-                            out[c] = elem_get(from[c]) > elem_get(out[c]) ? from[c] : out[c];
+                            out[c] = is_more(from[c], out[c]) ? from[c] : out[c];
                     }
                 }
         }

@@ -79,6 +79,15 @@ ALWAYS_INLINE vf vf_round(vf a) {
 ALWAYS_INLINE vf vf_ldexp(vf a, vf n) {
     return _mm512_scalef_ps(a, n);
 }
+/* 1 / d for positive d: 14 bits by table, doubled by Newton's step; 14 bits will do for values of 8 */
+ALWAYS_INLINE vf vf_inverse(vf d) {
+    vf r = _mm512_rcp14_ps(d);
+#    if defined(ENGRAFT_VALUE_bf16)
+    return r;
+#    else
+    return _mm512_fmadd_ps(r, _mm512_fnmadd_ps(d, r, _mm512_set1_ps(1.0f)), r);
+#    endif
+}
 /* sum of all lanes */
 ALWAYS_INLINE float vf_total(vf a) {
     return _mm512_reduce_add_ps(a);
@@ -87,6 +96,14 @@ ALWAYS_INLINE float vf_total(vf a) {
 ALWAYS_INLINE vf from_bf16(__m256i h) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
 }
+#        if defined(__AVX512BF16__)
+ALWAYS_INLINE __m256i to_bf16(vf v) {
+    __m256bh h = _mm512_cvtneps_pbh(v); /* denormals become 0 */
+    __m256i bits;
+    memcpy(&bits, &h, sizeof bits);
+    return bits;
+}
+#        else
 /* round to nearest even: add half a unit, less one bit where the last kept bit is 0 */
 ALWAYS_INLINE __m256i to_bf16(vf v) {
     __m512i u = _mm512_castps_si512(v);
@@ -96,6 +113,7 @@ ALWAYS_INLINE __m256i to_bf16(vf v) {
     u = _mm512_mask_mov_epi32(u, nan, _mm512_set1_epi32(0x7fc00000));
     return _mm512_cvtepi32_epi16(_mm512_srli_epi32(u, 16));
 }
+#        endif
 ALWAYS_INLINE vf ve_load(const elem *p) {
     return from_bf16(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
@@ -307,25 +325,60 @@ ALWAYS_INLINE void ve_storen(elem *p, vf v, int n) {
 }
 #endif
 
-/* e^x: range reduction by ln 2 in two parts, degree-6 polynomial (Cephes expf's scheme), relative error about 2e-7.
- * Clamped to where the result is a normal float.                                                              */
+#if !defined(ENGRAFT_ISA_avx512)
+ALWAYS_INLINE vf vf_inverse(vf d) {
+    return vf_div(vf_set(1.0f), d);
+}
+#endif
+
+/* e^x = 2^n e^r with r = x - n ln 2 in [-ln 2 / 2, ln 2 / 2], ln 2 in two parts, the first so short that its product with n is
+ * exact. e^r: minimax polynomials with p(0) = 1 (Lawson's weights, relative error): 9e-8, and 3e-6 where values have 8
+ * bits. Clamped to where the result is a normal float.                                                         */
 ALWAYS_INLINE vf vf_exp(vf x) {
     x = vf_min(vf_set(88.0f), vf_max(vf_set(-87.0f), x));
     vf n = vf_round(vf_mul(x, vf_set(1.44269504088896341f)));
+#if defined(ENGRAFT_VALUE_bf16)
+    vf r = vf_fma(n, vf_set(-0.69314718f), x);
+    vf p = vf_fma(r, vf_set(0.041513849049806595f), vf_set(0.16787473857402802f));
+    p = vf_fma(p, r, vf_set(0.5000301599502563f));
+    p = vf_fma(p, r, vf_set(0.9999668598175049f));
+#else
     vf r = vf_fma(n, vf_set(-0.693359375f), x);
     r = vf_fma(n, vf_set(2.12194440e-4f), r);
-    vf p = vf_set(1.9875691500e-4f);
-    p = vf_fma(p, r, vf_set(1.3981999507e-3f));
-    p = vf_fma(p, r, vf_set(8.3334519073e-3f));
-    p = vf_fma(p, r, vf_set(4.1665795894e-2f));
-    p = vf_fma(p, r, vf_set(1.6666665459e-1f));
-    p = vf_fma(p, r, vf_set(5.0000001201e-1f));
-    p = vf_fma(vf_mul(p, r), r, vf_add(r, vf_set(1.0f)));
-    return vf_ldexp(p, n);
+    vf p = vf_fma(r, vf_set(0.008290315046906471f), vf_set(0.04189793020486832f));
+    p = vf_fma(p, r, vf_set(0.1666763573884964f));
+    p = vf_fma(p, r, vf_set(0.4999915063381195f));
+    p = vf_fma(p, r, vf_set(0.9999997019767761f));
+#endif
+    return vf_ldexp(vf_fma(p, r, vf_set(1.0f)), n);
 }
+/* 1 / (1 + 2^n 2^r) with n + r = -x log2(e): as vf_exp, in fewer steps, since an error of e^-x counts less in the sum. The
+ * magic number makes the addition round to integers. 2^r: minimax with p(0) = 1, 9e-8, and
+ * 3e-6 where values have 8 bits.                                                                              */
 ALWAYS_INLINE vf vf_sigmoid(vf x) {
-    vf one = vf_set(1.0f);
-    return vf_div(one, vf_add(one, vf_exp(vf_sub(vf_set(0.0f), x))));
+    x = vf_min(vf_set(87.0f), vf_max(vf_set(-87.0f), x));
+    vf magic = vf_set(12582912.0f), slope = vf_set(-1.44269504088896341f);
+    vf t = vf_fma(x, slope, magic), n = vf_sub(t, magic);
+#if defined(ENGRAFT_ISA_avx512) || defined(ENGRAFT_ISA_avx2)
+    vf r = vf_fma(x, slope, vf_sub(vf_set(0.0f), n));
+#    if !defined(ENGRAFT_VALUE_bf16)
+    r = vf_fma(x, vf_set(-1.925963033500011e-08f), r); /* what the constant lost */
+#    endif
+#else /* without a fused multiply-add the product's rounding would be in r */
+    vf r = (x + n * 0.693359375f - n * 2.12194440e-4f) * slope;
+#endif
+#if defined(ENGRAFT_VALUE_bf16)
+    vf p = vf_fma(r, vf_set(0.009582852944731712f), vf_set(0.055906426161527634f));
+    p = vf_fma(p, r, vf_set(0.24024099111557007f));
+    p = vf_fma(p, r, vf_set(0.6931241750717163f));
+#else
+    vf p = vf_fma(r, vf_set(0.001326472731307149f), vf_set(0.009671512991189957f));
+    p = vf_fma(p, r, vf_set(0.05550733581185341f));
+    p = vf_fma(p, r, vf_set(0.24022242426872253f));
+    p = vf_fma(p, r, vf_set(0.6931470036506653f));
+#endif
+    p = vf_fma(p, r, vf_set(1.0f));
+    return vf_inverse(vf_add(vf_set(1.0f), vf_ldexp(p, n)));
 }
 
 /* Phi(z) = (1 + erf(z / sqrt 2)) / 2, error at most 2e-7, in the lower tail relative to Phi itself; *density gets
