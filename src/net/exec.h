@@ -105,6 +105,11 @@ struct eg_plan {
     int aux_step[EG_MAX_AUX], n_aux; /* auxiliary logits; TRAIN only */
     eg_plan *tail;                   /* plan for another, smaller n on the same arena; TRAIN only */
     eg_plan *active;                 /* this, or tail: what the last forward ran on */
+    eg_plan *
+        part; /* PREDICT, a large batch: what runs, some samples at a time (parts.c); the arena holds `whole` */
+    struct {
+        float *input, *features, *logits;
+    } whole;
 };
 
 /* ---- what ops use ---- */
@@ -159,6 +164,13 @@ void eg_span_run(eg_span_fn fn, void *context, size_t n, size_t grain);
 
 /* Make the steps of a plan from its options and the fused graph (steps.c). */
 eg_status eg_plan_steps_make(eg_plan *plan, eg_error *err);
+/* A batch in parts (parts.c): samples a part of a plan whose steps are made; bytes of what the whole keeps, and its places in
+ * the arena; how many parts n samples are; the forward pass. All but the first need plan->part. */
+int eg_plan_part_size(const eg_plan *plan);
+size_t eg_plan_parts_bytes(const eg_plan *plan);
+void eg_plan_parts_place(eg_plan *plan);
+int eg_plan_parts_count(const eg_plan *plan, int n);
+eg_status eg_plan_parts_forward(eg_plan *plan, int n, uint64_t step, eg_error *err);
 /* TRAIN: which outputs are made again in the backward pass (recompute.c), before buffers are planned, and the making: of
  * all that the backward pass of step s reads. Times are those of the memory plan. */
 void eg_plan_recompute_choose(eg_plan *plan);

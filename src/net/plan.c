@@ -203,11 +203,31 @@ eg_status eg_plan_takes_bf16(bool *out, eg_network *net, const eg_plan_options *
     return status;
 }
 
+static eg_status lay_out(eg_plan *plan, eg_error *err);
+
+/* the steps belong to a plan for fewer samples (parts.c); this one keeps what the caller sees */
+static eg_status lay_out_part(eg_plan *plan, int samples, eg_error *err) {
+    eg_free(plan->steps);
+    plan->steps = NULL;
+    plan->n_steps = 0;
+    eg_plan *part = plan->part = eg_calloc(1, sizeof *part);
+    if (!part) return eg_fail(err, EG_ERR_NO_MEMORY, "plan: out of memory");
+    part->options = plan->options;
+    part->options.batch = samples;
+    part->net = plan->net;
+    part->active = part;
+    EG_TRY(lay_out(part, err));
+    plan->arena_bytes = eg_plan_parts_bytes(plan);
+    return EG_OK;
+}
+
 /* Everything but memory: steps, primitives, lives and places of all buffers, and so the arena's size. */
 static eg_status lay_out(eg_plan *plan, eg_error *err) {
     bool train = plan->options.mode == EG_PLAN_TRAIN;
     EG_TRY(eg_plan_steps_make(plan, err));
     choose_types(plan);
+    int samples = eg_plan_part_size(plan);
+    if (samples < plan->options.batch) return lay_out_part(plan, samples, err);
     for (int i = 0; i < plan->n_steps; i++) {
         eg_step *s = &plan->steps[i];
         s->has_backward = train && s->op->backward && wants_gradient(plan, s);
@@ -220,14 +240,7 @@ static eg_status lay_out(eg_plan *plan, eg_error *err) {
     return eg_memplan_solve(&plan->memory, &plan->arena_bytes, err);
 }
 
-/* `host`: the plan whose tail this one is; its arena serves where it is large enough, and then stays the host's. */
-static eg_status build(eg_plan *plan, const eg_plan *host, eg_error *err) {
-    if (plan->options.mode == EG_PLAN_TRAIN) EG_TRY(allocate_grads(plan->net, err));
-    EG_TRY(lay_out(plan, err));
-    if (host && plan->arena_bytes <= host->arena_bytes) {
-        plan->arena = host->arena;
-        return EG_OK;
-    }
+static eg_status allocate(eg_plan *plan, eg_error *err) {
     plan->arena = eg_malloc(plan->arena_bytes);
     plan->owns_arena = true;
     if (!plan->arena)
@@ -236,6 +249,21 @@ static eg_status build(eg_plan *plan, const eg_plan *host, eg_error *err) {
                        "smaller --batch-size",
                        plan->net->info->name, plan->options.batch,
                        (double)plan->arena_bytes / 1048576.0);
+    return EG_OK;
+}
+
+/* `host`: the plan whose tail this one is; its arena serves where it is large enough, and then stays the host's. */
+static eg_status build(eg_plan *plan, const eg_plan *host, eg_error *err) {
+    if (plan->options.mode == EG_PLAN_TRAIN) EG_TRY(allocate_grads(plan->net, err));
+    EG_TRY(lay_out(plan, err));
+    if (host && plan->arena_bytes <= host->arena_bytes) {
+        plan->arena = host->arena;
+        return EG_OK;
+    }
+    EG_TRY(allocate(plan, err));
+    if (!plan->part) return EG_OK;
+    EG_TRY(allocate(plan->part, err));
+    eg_plan_parts_place(plan);
     return EG_OK;
 }
 
@@ -268,7 +296,7 @@ eg_status eg_plan_need(size_t *arena_bytes, eg_network *net, const eg_plan_optio
     plan->options = *o;
     plan->net = net;
     eg_status status = lay_out(plan, err);
-    if (status == EG_OK) *arena_bytes = plan->arena_bytes;
+    if (status == EG_OK) *arena_bytes = eg_plan_arena_bytes(plan);
     eg_plan_free(plan);
     return status;
 }
@@ -276,6 +304,7 @@ eg_status eg_plan_need(size_t *arena_bytes, eg_network *net, const eg_plan_optio
 void eg_plan_free(eg_plan *plan) {
     if (!plan) return;
     eg_plan_free(plan->tail);
+    eg_plan_free(plan->part);
     for (int i = 0; i < plan->n_steps; i++)
         if (plan->steps[i].op->release) plan->steps[i].op->release(&plan->steps[i]);
     eg_free(plan->steps);
@@ -285,10 +314,11 @@ void eg_plan_free(eg_plan *plan) {
 }
 
 size_t eg_plan_arena_bytes(const eg_plan *plan) {
-    return plan->arena_bytes;
+    return plan->arena_bytes + (plan->part ? plan->part->arena_bytes : 0);
 }
 
 float *eg_plan_input(eg_plan *plan) {
+    if (plan->part) return plan->whole.input;
     return eg_plan_at(plan, plan->input);
 }
 
@@ -301,7 +331,7 @@ static eg_status timed(step_fn fn, eg_plan *plan, eg_step *s, int pass, eg_error
     if (!plan->seconds) return fn(plan, s, err);
     double start = eg_time_now();
     eg_status status = fn(plan, s, err);
-    plan->seconds[2 * s->index + pass] = eg_time_now() - start;
+    plan->seconds[2 * s->index + pass] += eg_time_now() - start; /* a batch may run in parts */
     return status;
 }
 
@@ -323,6 +353,7 @@ static eg_status refresh(eg_plan *plan, eg_error *err) {
 
 void eg_plan_refresh(eg_plan *plan) {
     plan->fresh = false;
+    if (plan->part) plan->part->fresh = false;
 }
 
 /* a last batch of n < N samples gets its own steps (batch statistics must not see padding) on the same bytes */
@@ -340,6 +371,7 @@ eg_status eg_plan_forward(eg_plan *plan, int n, uint64_t step, eg_error *err) {
     int N = plan->options.batch;
     if (n < 1 || n > N)
         return eg_fail(err, EG_ERR_INTERNAL, "plan: %d samples in a batch of %d", n, N);
+    if (plan->part) return eg_plan_parts_forward(plan, n, step, err);
     if (plan->options.mode == EG_PLAN_PREDICT) {
         if (!plan->fresh) EG_TRY(refresh(plan, err));
         /* samples do not mix in prediction: zeros fill the batch, which spares a second plan */
@@ -363,12 +395,14 @@ eg_status eg_plan_forward(eg_plan *plan, int n, uint64_t step, eg_error *err) {
 }
 
 const float *eg_plan_logits(const eg_plan *plan) {
+    if (plan->part) return plan->whole.logits;
     return plan->options.features_only
                ? NULL
                : eg_step_y(plan->active, &plan->active->steps[plan->active->logit_step]);
 }
 
 const float *eg_plan_features(const eg_plan *plan) {
+    if (plan->part) return plan->whole.features;
     return eg_step_y(plan->active, &plan->active->steps[plan->active->feature_step]);
 }
 

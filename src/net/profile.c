@@ -5,8 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+/* the plan that has the steps */
+static const eg_plan *worker(const eg_plan *plan) {
+    return plan->part ? plan->part : plan;
+}
+
 size_t eg_plan_step_count(const eg_plan *plan) {
-    return (size_t)plan->n_steps;
+    return (size_t)worker(plan)->n_steps;
 }
 
 /* ---- what a step is ---- */
@@ -115,15 +120,19 @@ eg_status eg_plan_profile(eg_step_cost *rows, eg_plan *plan, const int32_t *labe
     size_t n = eg_plan_step_count(plan);
     double *seconds = eg_calloc(2 * n, sizeof *seconds);
     if (!seconds) return eg_fail(err, EG_ERR_NO_MEMORY, "profile: out of memory");
-    plan->seconds = seconds;
+    eg_plan *runs = plan->part ? plan->part : plan;
+    int parts = plan->part ? eg_plan_parts_count(plan, plan->options.batch) : 1;
+    runs->seconds = seconds;
     eg_status status = run(plan, labels, step, err);
-    plan->seconds = NULL;
+    runs->seconds = NULL;
     for (size_t i = 0; i < n && status == EG_OK; i++) {
-        const eg_step *s = &plan->steps[i];
+        const eg_step *s = &runs->steps[i];
         rows[i] = (eg_step_cost){0};
         describe(&rows[i], s);
-        shapes(&rows[i], plan, s);
-        count(&rows[i], plan, s);
+        shapes(&rows[i], runs, s);
+        count(&rows[i], runs, s);
+        rows[i].forward.flops *= parts;
+        rows[i].forward.bytes *= parts;
         rows[i].forward.seconds = seconds[2 * i];
         rows[i].backward.seconds = seconds[2 * i + 1];
     }

@@ -143,7 +143,7 @@ static eg_plan *plan_make(eg_network *net, const eg_plan_options *o) {
     size_t need = 0;
     if (eg_plan_new(&plan, net, o, &err) != EG_OK) fail_msg("%s", err.text);
     if (eg_plan_need(&need, net, o, &err) != EG_OK) fail_msg("%s", err.text);
-    assert_int_equal(need, plan->arena_bytes);
+    assert_int_equal(need, eg_plan_arena_bytes(plan));
     return plan;
 }
 
@@ -460,7 +460,7 @@ static void need_of_an_outline(void **state) {
         assert_int_equal(eg_network_outline(&outline, eg_arch_find("resnet18"), CLASSES, 64, NULL),
                          EG_OK);
         assert_int_equal(eg_plan_need(&need, outline, &o, NULL), EG_OK);
-        assert_int_equal(need, plan->arena_bytes);
+        assert_int_equal(need, eg_plan_arena_bytes(plan));
         eg_network_free(outline);
         assert_int_equal(eg_memory_stats_get().bytes_now, before);
         eg_plan_free(plan);
@@ -468,13 +468,55 @@ static void need_of_an_outline(void **state) {
     }
 }
 
+/* ---- a batch in parts ---- */
+
+/* Logits and features of a large batch that runs in parts are those of small batches, also of fewer samples than planned
+ * and after the weights have changed. */
+static void parts(void **state) {
+    (void)state;
+    enum { N = 20, IMAGE = 224, WIDTH = 512 };
+    eg_network *net = network_make("resnet18", CLASSES, IMAGE);
+    eg_plan_options o = {.mode = EG_PLAN_PREDICT, .batch = N, .dropout = -1};
+    eg_plan *whole = plan_make(net, &o);
+    o.batch = 2;
+    eg_plan *pair = plan_make(net, &o);
+    assert_non_null(whole->part);
+    assert_true(whole->part->options.batch < N && !pair->part);
+    assert_true(eg_plan_arena_bytes(whole) < (size_t)N / 2 * eg_plan_arena_bytes(pair));
+    const size_t image = (size_t)IMAGE * IMAGE * 3;
+    eg_error err = {0};
+    for (int turn = 0; turn < 2; turn++) {
+        int n = turn == 0 ? N : whole->part->options.batch + 1;
+        eg_random r = eg_random_make(8, (uint32_t)turn, 0, 0);
+        for (size_t i = 0; i < (size_t)n * image; i++)
+            eg_plan_input(whole)[i] = (float)eg_random_normal(&r);
+        if (turn == 1) {
+            eg_network_tensor(net, "fc.bias")->data[0] += 1;
+            eg_plan_refresh(whole);
+            eg_plan_refresh(pair);
+        }
+        assert_int_equal(eg_plan_forward(whole, n, 0, &err), EG_OK);
+        for (int i = 0; i < n; i += 2) {
+            int now = n - i < 2 ? n - i : 2;
+            memcpy(eg_plan_input(pair), eg_plan_input(whole) + (size_t)i * image,
+                   (size_t)now * image * sizeof(float));
+            assert_int_equal(eg_plan_forward(pair, now, 0, &err), EG_OK);
+            close_to(eg_plan_logits(whole) + i * CLASSES, eg_plan_logits(pair), now * CLASSES,
+                     "logits");
+            close_to(eg_plan_features(whole) + i * WIDTH, eg_plan_features(pair), now * WIDTH,
+                     "features");
+        }
+    }
+    eg_plan_free(whole);
+    eg_plan_free(pair);
+    eg_network_free(net);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(lives),
-                                       cmocka_unit_test(same_gradients),
-                                       cmocka_unit_test(no_step_for_dropout),
-                                       cmocka_unit_test(tails),
-                                       cmocka_unit_test(tail_without_memory),
-                                       cmocka_unit_test(least_momentum),
-                                       cmocka_unit_test(need_of_an_outline)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lives),          cmocka_unit_test(same_gradients),
+        cmocka_unit_test(parts),          cmocka_unit_test(no_step_for_dropout),
+        cmocka_unit_test(tails),          cmocka_unit_test(tail_without_memory),
+        cmocka_unit_test(least_momentum), cmocka_unit_test(need_of_an_outline)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
