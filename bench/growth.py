@@ -73,7 +73,7 @@ def run(a, *words):
 
 
 def image_curves(a):
-    curves = {"train small_cnn, 64 px, one epoch": [], "eval small_cnn, 64 px": []}
+    curves = {"train small_cnn, 64 px, one epoch": [], "the same with --max-memory 300M": [], "eval small_cnn, 64 px": []}
     # links must not leave the file system of their targets
     with tempfile.TemporaryDirectory(prefix=".growth-", dir=os.path.dirname(a.data)) as work:
         for n in IMAGES:
@@ -81,8 +81,9 @@ def image_curves(a):
             folder, tested, out = (os.path.join(work, f"{part}{n}") for part in ("train", "test", "run"))
             linked_images(os.path.join(a.data, "train"), folder, "train", n)
             linked_images(os.path.join(a.data, "train"), tested, "test", n)
-            seen = [run(a, "train", folder, "--model", "small_cnn", "--mode", "scratch", "--img-size", "64", "--epochs", "1",
-                        "--patients", "none", "--out", out, "--dtype", "f32", "--no-feature-cache", "-q"),
+            train = ["train", folder, "--model", "small_cnn", "--mode", "scratch", "--img-size", "64", "--epochs", "1",
+                     "--patients", "none", "--out", out, "--dtype", "f32", "--no-feature-cache", "--overwrite", "-q"]
+            seen = [run(a, *train), run(a, *train, "--max-memory", "300M"),
                     run(a, "eval", out, tested, "--no-feature-cache", "-q")]
             for curve, point in zip(curves, seen):
                 curves[curve].append({"x": n, **point})
@@ -156,7 +157,7 @@ def draw(curves):
 def slopes(curves):
     """Growth of each curve's upper half as a power of x: 1 is in proportion."""
     for c in curves:
-        a, b = c["points"][len(c["points"]) // 2], c["points"][-1]
+        a, b = c["points"][(len(c["points"]) - 1) // 2], c["points"][-1]
         power = {k: math.log(b[k] / a[k]) / math.log(b["x"] / a["x"]) if b is not a else float("nan") for k in ("seconds", "bytes")}
         print(f"{c['kind']:8} {c['curve']:36} from {a['x']:>6} to {b['x']:>6}: time x^{power['seconds']:.2f}, memory x^{power['bytes']:.2f}")
 

@@ -17,8 +17,14 @@ static pool_job make_job(const eg_plan *plan, const eg_step *s) {
     return (pool_job){.node = node,
                       .from = from,
                       .type = plan->steps[s->input[0]].type,
-                      .shape = {from->H, from->W, from->C, node->H, node->W, node->kernel,
-                                node->stride, node->pad_before}};
+                      .shape = {.H = from->H,
+                                .W = from->W,
+                                .C = from->C,
+                                .P = node->H,
+                                .Q = node->W,
+                                .R = node->kernel,
+                                .stride = node->stride,
+                                .pad = node->pad_before}};
 }
 
 /* ---- max pool ---- */
