@@ -201,7 +201,7 @@ static void take_larger(void *context, size_t x, size_t y, int tap) {
 }
 
 static void max_pool_shape(const target *t, const eg_dw_shape *s) {
-    static uint8_t want[MOST];
+    static uint8_t want[1 << 17];
     array x = values(0, image_size(s), t->type, 1), y = blank(1, output_size(s), t->type);
     /* bytes, in half as many values: the slot's end is what matters */
     array index = blank(2, (y.n + 1) / 2, EG_TYPE_BF16), alone = blank(3, y.n, t->type);
