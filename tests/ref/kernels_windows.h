@@ -60,7 +60,7 @@ static size_t tap_size(const eg_dw_shape *s) {
 }
 
 /* the definition's sums and their magnitudes; `which` of x, y and w is summed into */
-enum { MOST = 20 * 20 * 40 };
+enum { MOST = 16 * 16 * 70 }; /* outputs of any case: pooling has the widest */
 static struct { double sum[MOST], magnitude[MOST]; } truth;
 typedef struct {
     const eg_dw_shape *s;
@@ -201,11 +201,12 @@ static void take_larger(void *context, size_t x, size_t y, int tap) {
 }
 
 static void max_pool_shape(const target *t, const eg_dw_shape *s) {
-    static uint8_t want[1 << 17];
+    static uint8_t want[MOST];
     array x = values(0, image_size(s), t->type, 1), y = blank(1, output_size(s), t->type);
     /* bytes, in half as many values: the slot's end is what matters */
     array index = blank(2, (y.n + 1) / 2, EG_TYPE_BF16), alone = blank(3, y.n, t->type);
     uint8_t *taps = (uint8_t *)index.p + y.n % 2;
+    assert_true(y.n <= MOST);
     memset(want, 0xff, y.n);
     each_tap(s, take_larger, &(maxima){s, &x, truth.sum, want});
     int cut = s->P / 2;
