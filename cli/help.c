@@ -29,18 +29,15 @@ static void print_wrapped(FILE *to, const char *text, int at, int indent, int co
     fputc('\n', to);
 }
 
-/* Bytes, written 800M or 1.5G: their range says nothing. */
-static bool is_size(const eg_option *option) {
-    return option->type == EG_OPTION_INT && option->unit && strcmp(option->unit, "bytes") == 0;
-}
-
 /* What stands for the value: "N", "X", "FILE", "a|b"; empty for a flag. */
 static const char *value_name(const eg_option *option) {
     switch (option->type) {
     case EG_OPTION_FLAG:
         return "";
     case EG_OPTION_INT:
-        return is_size(option) ? "SIZE" : "N";
+        return "N";
+    case EG_OPTION_SIZE:
+        return "SIZE";
     case EG_OPTION_REAL:
         return "X";
     case EG_OPTION_TEXT:
@@ -57,10 +54,9 @@ static void describe(char *text, size_t size, const eg_option *option) {
 #define ADD(...)                                                                                   \
     if (n < size) n += (size_t)snprintf(text + n, size - n, __VA_ARGS__)
     if (option->choices) ADD(" [%s]", option->choices);
-    if (option->type == EG_OPTION_INT && !is_size(option))
-        ADD(" [%.0f to %.0f", option->min, option->max);
+    if (option->type == EG_OPTION_INT) ADD(" [%.0f to %.0f", option->min, option->max);
     if (option->type == EG_OPTION_REAL) ADD(" [%g to %g", option->min, option->max);
-    if ((option->type == EG_OPTION_INT && !is_size(option)) || option->type == EG_OPTION_REAL) {
+    if (option->type == EG_OPTION_INT || option->type == EG_OPTION_REAL) {
         if (option->unit) ADD(" %s", option->unit);
         ADD("]");
     }
@@ -196,6 +192,7 @@ void eg_cli_help_values(FILE *to, eg_command command, const eg_options *o) {
             fputs(*(const bool *)field ? "yes\n" : "no\n", to);
             break;
         case EG_OPTION_INT:
+        case EG_OPTION_SIZE:
             fprintf(to, "%lld\n", (long long)*(const int64_t *)field);
             break;
         case EG_OPTION_REAL:

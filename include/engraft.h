@@ -81,8 +81,9 @@ typedef enum {
 } eg_command;
 
 typedef enum {
-    EG_OPTION_FLAG,  /* bool; --name sets, --no-name clears */
-    EG_OPTION_INT,   /* int64_t */
+    EG_OPTION_FLAG, /* bool; --name sets, --no-name clears */
+    EG_OPTION_INT,
+    EG_OPTION_SIZE,  /* both int64_t; SIZE counts bytes, given as 800M or 1.5G */
     EG_OPTION_REAL,  /* double */
     EG_OPTION_TEXT,  /* const char *, NULL when not given */
     EG_OPTION_CHOICE /* const char *, one of `choices` */
@@ -283,13 +284,12 @@ eg_status eg_export(eg_doc **out, const char *source, const eg_options *o, eg_er
 
 /* ---- 11. Versions and the processor ------------------------------------------------------------------------ */
 
-/* Time of one step (o->bench_mode) of `model` (NULL: efficientnet_b0) on random numbers, layer by layer, as a share of
- * the limits measured on this machine (kind "bench"). */
+/* Time of a step (o->bench_mode) of `model` (NULL: efficientnet_b0), by layer, and of this machine's limits (kind "bench"). */
 eg_status eg_bench(eg_doc **out, const char *model, const eg_options *o, const eg_events *ev,
                    eg_error *err);
 /* Versions, processor, instruction set in use (kind "version"); with o->kernels the kernel table. */
 eg_status eg_version(eg_doc **out, const eg_options *o, eg_error *err);
-/* Cap the kernels at an instruction set: "scalar", "avx2", "avx512". Call before anything else, once. */
+/* Cap the kernels at an instruction set: "scalar", "avx2", "avx512", "avx512bf16". Call before anything else, once. */
 eg_status eg_isa_limit(const char *isa, eg_error *err);
 /* Number of threads for compute; 0 = as many as the process may use. Call before anything else, once. */
 void eg_threads_set(int n);

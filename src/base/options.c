@@ -16,11 +16,11 @@ enum {
     ALL = (1u << EG_COMMAND_COUNT) - 1u
 };
 
-/* The rows. Five row kinds, so that each says only what its type needs, and so that the words of a
+/* The rows. Six row kinds, so that each says only what its type needs, and so that the words of a
  * CHOICE are written once: the same list expands into the public table ("a|b|c") and into the
  * static words that a field points to. */
 // clang-format off
-#define OPTION_LIST(FLAG, INT, REAL, TEXT, CHOICE) \
+#define OPTION_LIST(FLAG, INT, SIZE, REAL, TEXT, CHOICE) \
     /* data */ \
     CHOICE("val-by", 0, NULL, val_by, "patient", ("patient", "image"), LEARN, \
            "what is kept whole when validation is made from train") \
@@ -111,7 +111,7 @@ enum {
     INT("threads", 't', NULL, threads, "0", 0, 1024, NULL, RUNS | MODELS | VERSION | BENCH, \
         "compute threads; 0: every processor allowed to the process") \
     INT("workers", 'j', NULL, workers, "0", 0, 256, NULL, RUNS, "decoding threads; 0: automatic") \
-    INT("max-memory", 0, NULL, max_memory, "0", 0, 9007199254740991.0, "bytes", RUNS | BENCH, \
+    SIZE("max-memory", 0, NULL, max_memory, "0", RUNS | BENCH, \
         "keep the process below this, as 800M or 1.5G, with smaller batches; 0: no limit") \
     FLAG("deterministic", 0, NULL, deterministic, RUNS | BENCH, \
          "the same bits for any number of threads; bench says what it costs") \
@@ -191,6 +191,9 @@ enum {
 #define ROW_INT(name, letter, aliases, field, fallback, min, max, unit, commands, help)            \
     {name, letter, aliases,  EG_OPTION_INT, FIELD(field, int64_t), fallback, min, max,             \
      NULL, unit,   commands, help},
+#define ROW_SIZE(name, letter, aliases, field, fallback, commands, help)                           \
+    {name, letter,   aliases, EG_OPTION_SIZE, FIELD(field, int64_t), fallback, 0, 0, NULL,         \
+     NULL, commands, help},
 #define ROW_REAL(name, letter, aliases, field, fallback, min, max, unit, commands, help)           \
     {name, letter,   aliases, EG_OPTION_REAL, FIELD(field, double), fallback, min, max, NULL,      \
      unit, commands, help},
@@ -202,14 +205,15 @@ enum {
      fallback, 0,      0,       JOIN words,       NULL,                                            \
      commands, help},
 
-static const eg_option options[] = {OPTION_LIST(ROW_FLAG, ROW_INT, ROW_REAL, ROW_TEXT, ROW_CHOICE)};
+static const eg_option options[] = {
+    OPTION_LIST(ROW_FLAG, ROW_INT, ROW_SIZE, ROW_REAL, ROW_TEXT, ROW_CHOICE)};
 enum { N_OPTIONS = sizeof options / sizeof options[0], MAX_CHOICES = 5 };
 
 /* Words of the choices, parallel to `options`; a CHOICE field points into this. */
 #define WORDS_NONE(...)                                                             {NULL},
 #define WORDS_CHOICE(name, letter, aliases, field, fallback, words, commands, help) {UNWRAP words},
 static const char *const choice_words[N_OPTIONS][MAX_CHOICES + 1] = {
-    OPTION_LIST(WORDS_NONE, WORDS_NONE, WORDS_NONE, WORDS_NONE, WORDS_CHOICE)};
+    OPTION_LIST(WORDS_NONE, WORDS_NONE, WORDS_NONE, WORDS_NONE, WORDS_NONE, WORDS_CHOICE)};
 
 static const struct {
     const char *name, *arguments, *help;
@@ -290,19 +294,17 @@ eg_status eg_options_set(eg_options *o, const eg_option *option, const char *val
     switch (option->type) {
     case EG_OPTION_INT: {
         int64_t v;
-        if (option->unit && strcmp(option->unit, "bytes") == 0) {
-            if (!eg_parse_size(&v, value) || v < (int64_t)option->min || v > (int64_t)option->max)
-                return eg_fail(err, EG_ERR_USAGE, "--%s %s: expected bytes, as 800M or 1.5G",
-                               option->name, value);
-            *(int64_t *)field = v;
-            return EG_OK;
-        }
         if (!eg_parse_int(&v, value) || v < (int64_t)option->min || v > (int64_t)option->max)
             return eg_fail(err, EG_ERR_USAGE, "--%s %s: expected a whole number from %.0f to %.0f",
                            option->name, value, option->min, option->max);
         *(int64_t *)field = v;
         return EG_OK;
     }
+    case EG_OPTION_SIZE:
+        return eg_parse_size(field, value)
+                   ? EG_OK
+                   : eg_fail(err, EG_ERR_USAGE, "--%s %s: expected bytes, as 800M or 1.5G",
+                             option->name, value);
     case EG_OPTION_REAL: {
         double v;
         if (!eg_parse_real(&v, value) || v < option->min || v > option->max)

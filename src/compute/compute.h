@@ -20,7 +20,7 @@ eg_status eg_isa_cap(const char *name,
 
 /* ---- number formats of activations and their gradients ---- */
 
-/* BF16: the upper half of an IEEE float, rounded to nearest even, NaN to 0x7fc0. Parameters, statistics and sums are float
+/* BF16: the upper half of an IEEE float, rounded to nearest even; NaN stays NaN. Parameters, statistics and sums are float
  * in either format. */
 typedef enum { EG_TYPE_F32, EG_TYPE_BF16, EG_TYPE_COUNT } eg_type;
 static inline size_t eg_type_bytes(eg_type type) {
@@ -79,13 +79,10 @@ typedef struct {
     const float *bias;    /* (K) */
     const void *residual; /* values (rows, K) or NULL; may be y */
 } eg_pointwise;
-/* What pw_pack reads: weights (K, C) as PyTorch has them, or by input, (C, K), for the input's gradient; outputs [k0, k1),
- * both multiples of EG_PW_BLOCK or K. */
+/* What pw_pack reads: weights (K, C) as PyTorch has them; outputs [k0, k1), both multiples of EG_PW_BLOCK or K. */
 enum { EG_PW_BLOCK = 64 };
 typedef struct {
-    int C, K;
-    bool by_input;
-    int k0, k1;
+    int C, K, k0, k1;
 } eg_pointwise_weights;
 /* bytes of W as pw_pack leaves it, enough for any instruction set and type */
 static inline size_t eg_pointwise_packed_bytes(int C, int K) {

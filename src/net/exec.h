@@ -203,6 +203,17 @@ void eg_channel_sums_store(float *out, const double *sums, size_t n);
 
 /* Shape of a conv node's primitive for the plan's batch. */
 eg_conv_shape eg_conv_shape_of(const eg_plan *plan, const eg_node *node, const eg_node *from);
+/* What the kernels must know of a depthwise or pooling node on a sample of the size of `from`. */
+static inline eg_dw_shape eg_window_shape(const eg_node *node, const eg_node *from) {
+    return (eg_dw_shape){.H = from->H,
+                         .W = from->W,
+                         .C = node->C,
+                         .P = node->H,
+                         .Q = node->W,
+                         .R = node->kernel,
+                         .stride = node->stride,
+                         .pad = node->pad_before};
+}
 /* Depthwise forward of all samples of the plan, `node` on the output of `from`: y = act(conv + bias), w (R*R, C), bias NULL
  * = 0 (op_dwconv.c; also the folded one). */
 void eg_dwconv_run(const eg_plan *plan, const eg_node *node, const eg_node *from, void *y,
@@ -213,8 +224,7 @@ void eg_dwconv_data_run(const eg_plan *plan, const eg_node *node, const eg_node 
 /* 1x1 convolution of all rows on all threads (pointwise.c), the same bits for any number; where eg_pointwise_serves says so it is
  * at least as fast as eg_conv. */
 bool eg_pointwise_serves(const eg_node *conv, int act, eg_type type);
-void eg_pointwise_pack(void *packed, const float *weights, int C, int K, bool by_input,
-                       eg_type type);
+void eg_pointwise_pack(void *packed, const float *weights, int C, int K, eg_type type);
 void eg_pointwise_run(void *y, const void *x, const void *packed, const eg_pointwise *p,
                       eg_type type);
 /* PyTorch's depthwise weights (C, 1, R, R) to the kernels' (R*R, C). */

@@ -17,15 +17,7 @@ typedef struct {
 } dw_job;
 
 static dw_job make_job(const eg_node *node, const eg_node *from, eg_type type) {
-    dw_job j = {.shape = {.H = from->H,
-                          .W = from->W,
-                          .C = from->C,
-                          .P = node->H,
-                          .Q = node->W,
-                          .R = node->kernel,
-                          .stride = node->stride,
-                          .pad = node->pad_before},
-                .type = type};
+    dw_job j = {.shape = eg_window_shape(node, from), .type = type};
     j.x_size = (size_t)from->H * (size_t)from->W * (size_t)from->C;
     j.y_size = (size_t)node->H * (size_t)node->W * (size_t)node->C;
     j.w_size = (size_t)node->kernel * (size_t)node->kernel * (size_t)node->C;

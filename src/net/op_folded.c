@@ -86,7 +86,7 @@ static eg_status refresh(eg_plan *plan, eg_step *s, eg_error *err) {
     float *packed = eg_plan_at(plan, s->constant);
     eg_status status = EG_OK;
     if (f->rows) {
-        eg_pointwise_pack(packed, w, eg_step_from(plan, s, 0)->C, s->node->C, false, s->type);
+        eg_pointwise_pack(packed, w, eg_step_from(plan, s, 0)->C, s->node->C, s->type);
     } else if (f->conv) {
         status = eg_net_shards_pack(f->conv, packed, w, err);
     } else {

@@ -83,17 +83,10 @@ static void lay_out_work(mbconv_state *m, const eg_step *s, size_t value) {
 static eg_status prepare(eg_plan *plan, eg_step *s, eg_error *err) {
     mbconv_state *m = s->state = eg_calloc(1, sizeof *m);
     if (!m) return eg_fail(err, EG_ERR_NO_MEMORY, "plan: out of memory");
-    const eg_node *in = eg_step_from(plan, s, 0), *dw = s->block.dw;
+    const eg_node *in = eg_step_from(plan, s, 0);
     size_t value = eg_type_bytes(s->type);
     m->C0 = in->C;
-    m->dw_shape = (eg_dw_shape){.H = in->H,
-                                .W = in->W,
-                                .C = dw->C,
-                                .P = dw->H,
-                                .Q = dw->W,
-                                .R = dw->kernel,
-                                .stride = dw->stride,
-                                .pad = dw->pad_before};
+    m->dw_shape = eg_window_shape(s->block.dw, in);
     /* deterministic: memory must not depend on threads either, for --max-memory picks the batch by it */
     int threads = plan->options.deterministic ? EG_SHARDS : eg_pool_threads();
     m->slots = threads < plan->options.batch ? threads : plan->options.batch;
@@ -112,7 +105,7 @@ static void *constant(const eg_plan *plan, const eg_step *s, size_t offset) {
 
 static void pack_dense(const eg_plan *plan, const eg_node *se, int which, void *packed) {
     int C = which == 0 ? se->C : se->squeeze, K = which == 0 ? se->squeeze : se->C;
-    eg_pointwise_pack(packed, eg_step_tensor(plan, se, 2 * which)->data, C, K, false, EG_TYPE_F32);
+    eg_pointwise_pack(packed, eg_step_tensor(plan, se, 2 * which)->data, C, K, EG_TYPE_F32);
 }
 
 static eg_status refresh(eg_plan *plan, eg_step *s, eg_error *err) {
@@ -128,12 +121,12 @@ static eg_status refresh(eg_plan *plan, eg_step *s, eg_error *err) {
     if (!w) return eg_fail(err, EG_ERR_NO_MEMORY, "folding '%s': out of memory", s->conv->name);
     if (b->expand) {
         eg_conv_fold(w, constant(plan, s, m->expand_bias), plan, b->expand, b->expand_norm);
-        eg_pointwise_pack(constant(plan, s, m->expand), w, m->C0, b->dw->C, false, s->type);
+        eg_pointwise_pack(constant(plan, s, m->expand), w, m->C0, b->dw->C, s->type);
     }
     eg_conv_fold(w, constant(plan, s, m->dw_bias), plan, b->dw, b->dw_norm);
     eg_dwconv_pack(constant(plan, s, m->dw), w, b->dw->C, b->dw->kernel * b->dw->kernel);
     eg_conv_fold(w, constant(plan, s, m->project_bias), plan, s->conv, s->node);
-    eg_pointwise_pack(constant(plan, s, m->project), w, b->dw->C, s->node->C, false, s->type);
+    eg_pointwise_pack(constant(plan, s, m->project), w, b->dw->C, s->node->C, s->type);
     if (b->se) {
         pack_dense(plan, b->se, 0, constant(plan, s, m->fc1));
         pack_dense(plan, b->se, 1, constant(plan, s, m->fc2));

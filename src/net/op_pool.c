@@ -17,14 +17,7 @@ static pool_job make_job(const eg_plan *plan, const eg_step *s) {
     return (pool_job){.node = node,
                       .from = from,
                       .type = plan->steps[s->input[0]].type,
-                      .shape = {.H = from->H,
-                                .W = from->W,
-                                .C = from->C,
-                                .P = node->H,
-                                .Q = node->W,
-                                .R = node->kernel,
-                                .stride = node->stride,
-                                .pad = node->pad_before}};
+                      .shape = eg_window_shape(node, from)};
 }
 
 /* ---- max pool ---- */

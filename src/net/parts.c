@@ -27,25 +27,36 @@ int eg_plan_part_size(const eg_plan *plan) {
     return n < N ? n : N;
 }
 
+/* numbers of one sample: pixels, features, logits (0: features only) */
+typedef struct {
+    size_t input, features, logits;
+} sample_sizes;
+
+static sample_sizes sizes_of(const eg_plan *part) {
+    return (sample_sizes){
+        .input = eg_node_size(part->steps[part->input_step].node),
+        .features = eg_node_size(part->steps[part->feature_step].node),
+        .logits = part->logit_step < 0 ? 0 : eg_node_size(part->steps[part->logit_step].node)};
+}
+
+static size_t whole_bytes(const eg_plan *plan, size_t numbers) {
+    return eg_align64((size_t)plan->options.batch * numbers * sizeof(float));
+}
+
 size_t eg_plan_parts_bytes(const eg_plan *plan) {
-    const eg_plan *p = plan->part;
-    size_t N = (size_t)plan->options.batch;
-    size_t D = eg_node_size(p->steps[p->feature_step].node),
-           K = p->logit_step < 0 ? 0 : eg_node_size(p->steps[p->logit_step].node);
-    return eg_align64(N * eg_node_size(p->steps[p->input_step].node) * sizeof(float)) +
-           eg_align64(N * D * sizeof(float)) + eg_align64(N * K * sizeof(float));
+    sample_sizes one = sizes_of(plan->part);
+    return whole_bytes(plan, one.input) + whole_bytes(plan, one.features) +
+           whole_bytes(plan, one.logits);
 }
 
 /* inputs, features and logits of all samples, in one block */
 void eg_plan_parts_place(eg_plan *plan) {
-    const eg_plan *p = plan->part;
-    size_t N = (size_t)plan->options.batch;
-    size_t in = eg_align64(N * eg_node_size(p->steps[p->input_step].node) * sizeof(float));
-    size_t D = eg_align64(N * eg_node_size(p->steps[p->feature_step].node) * sizeof(float));
-    uint8_t *at = plan->arena;
-    plan->whole.input = (float *)(void *)at;
-    plan->whole.features = (float *)(void *)(at + in);
-    plan->whole.logits = p->logit_step < 0 ? NULL : (float *)(void *)(at + in + D);
+    sample_sizes one = sizes_of(plan->part);
+    uint8_t *features = plan->arena + whole_bytes(plan, one.input),
+            *logits = features + whole_bytes(plan, one.features);
+    plan->whole.input = (float *)(void *)plan->arena;
+    plan->whole.features = (float *)(void *)features;
+    plan->whole.logits = one.logits ? (float *)(void *)logits : NULL;
 }
 
 int eg_plan_parts_count(const eg_plan *plan, int n) {
@@ -56,15 +67,17 @@ int eg_plan_parts_count(const eg_plan *plan, int n) {
 eg_status eg_plan_parts_forward(eg_plan *plan, int n, uint64_t step, eg_error *err) {
     eg_plan *p = plan->part;
     int m = p->options.batch;
-    size_t in = eg_node_size(p->steps[p->input_step].node),
-           D = eg_node_size(p->steps[p->feature_step].node),
-           K = p->logit_step < 0 ? 0 : eg_node_size(p->steps[p->logit_step].node);
+    sample_sizes one = sizes_of(p);
     for (int i = 0; i < n; i += m) {
         size_t now = (size_t)(n - i < m ? n - i : m), first = (size_t)i;
-        memcpy(eg_plan_input(p), plan->whole.input + first * in, now * in * sizeof(float));
+        memcpy(eg_plan_input(p), plan->whole.input + first * one.input,
+               now * one.input * sizeof(float));
         EG_TRY(eg_plan_forward(p, (int)now, step, err));
-        memcpy(plan->whole.features + first * D, eg_plan_features(p), now * D * sizeof(float));
-        if (K) memcpy(plan->whole.logits + first * K, eg_plan_logits(p), now * K * sizeof(float));
+        memcpy(plan->whole.features + first * one.features, eg_plan_features(p),
+               now * one.features * sizeof(float));
+        if (one.logits)
+            memcpy(plan->whole.logits + first * one.logits, eg_plan_logits(p),
+                   now * one.logits * sizeof(float));
     }
     return EG_OK;
 }

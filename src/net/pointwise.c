@@ -28,9 +28,8 @@ static void pack_block(void *context, int i) {
     eg_kernels_for(j->type)->pw_pack(j->packed, j->weights, &s);
 }
 
-void eg_pointwise_pack(void *packed, const float *weights, int C, int K, bool by_input,
-                       eg_type type) {
-    pack_job j = {packed, weights, {.C = C, .K = K, .by_input = by_input}, type};
+void eg_pointwise_pack(void *packed, const float *weights, int C, int K, eg_type type) {
+    pack_job j = {packed, weights, {.C = C, .K = K}, type};
     eg_pool_run(pack_block, &j, (K + EG_PW_BLOCK - 1) / EG_PW_BLOCK);
 }
 

@@ -266,6 +266,7 @@ json_t *eg_study_settings_json(const eg_settings *s) {
             value = json_boolean(*(const bool *)(const void *)field);
             break;
         case EG_OPTION_INT:
+        case EG_OPTION_SIZE:
             value = json_integer((json_int_t) * (const int64_t *)(const void *)field);
             break;
         case EG_OPTION_REAL:
@@ -295,6 +296,7 @@ static eg_status read_field(eg_settings *s, const eg_option *option, const json_
         *(bool *)field = json_is_true(value);
         return EG_OK;
     case EG_OPTION_INT:
+    case EG_OPTION_SIZE:
         if (!json_is_integer(value)) break;
         *(int64_t *)field = (int64_t)json_integer_value(value);
         return EG_OK;

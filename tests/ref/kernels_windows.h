@@ -289,11 +289,6 @@ static void check_max_pool_backward(const target *t) {
 
 /* ---- 1x1 convolution of rows ---- */
 
-/* weights (K, C), or by input (C, K) */
-static double weight_at(const array *w, const eg_pointwise_weights *s, size_t k, size_t c) {
-    return at(w, s->by_input ? c * (size_t)s->K + k : k * (size_t)s->C + c);
-}
-
 /* packed in as many calls as there are blocks, the last one first: they are parts of one array */
 static void pack_parts(const target *t, array *packed, const array *w, eg_pointwise_weights s) {
     for (int k = (s.K - 1) / EG_PW_BLOCK * EG_PW_BLOCK; k >= 0; k -= EG_PW_BLOCK) {
@@ -306,7 +301,6 @@ static void pack_parts(const target *t, array *packed, const array *w, eg_pointw
 typedef struct {
     size_t rows;
     int C, K, act, residual; /* residual: 0 none, 1 another array, 2 y itself */
-    bool by_input;
 } pointwise_kind;
 
 static void pointwise_case(const target *t, pointwise_kind kind) {
@@ -316,7 +310,7 @@ static void pointwise_case(const target *t, pointwise_kind kind) {
     array packed = blank(4, eg_pointwise_packed_bytes(kind.C, kind.K) / sizeof(float), EG_TYPE_F32);
     array given = copy_of(5, &from), y = kind.residual == 2 ? from : blank(6, from.n, t->type);
     eg_pointwise p = {rows, kind.C, kind.K, kind.act, bias.p, kind.residual ? from.p : NULL};
-    eg_pointwise_weights s = {.C = kind.C, .K = kind.K, .by_input = kind.by_input};
+    eg_pointwise_weights s = {.C = kind.C, .K = kind.K};
     snprintf(situation, sizeof situation, " %zu rows, %d to %d, activation %d,", rows, kind.C,
              kind.K, kind.act);
     pack_parts(t, &packed, &w, s);
@@ -328,7 +322,7 @@ static void pointwise_case(const target *t, pointwise_kind kind) {
         double magnitude = fabs(z) + fabs(residual);
         for (size_t c = 0; c < depth; c++) {
             /* weights are values of the type too */
-            double term = at(&x, r * depth + c) * round_to(weight_at(&w, &s, k, c), t->type);
+            double term = at(&x, r * depth + c) * round_to(at(&w, k * depth + c), t->type);
             z += term;
             magnitude += fabs(term);
         }
@@ -345,7 +339,7 @@ static void check_pointwise(const target *t) {
     for (int i = 0; i < 5; i++)
         for (int k = 0; k < 10; k++)
             for (int r = 0; r < 7; r++) {
-                pointwise_kind kind = {rows[r], depths[i], widths[k], 0, 0, r % 2};
+                pointwise_kind kind = {rows[r], depths[i], widths[k], 0, 0};
                 kind.act = (i + k + r) % EG_KACT_COUNT;
                 pointwise_case(t, kind);
                 kind.act = EG_KACT_NONE, kind.residual = 1;
@@ -356,11 +350,9 @@ static void check_pointwise(const target *t) {
 }
 /* its layout is its own affair: what it must be is what pointwise reads */
 static void check_pw_pack(const target *t) {
-    for (int by_input = 0; by_input < 2; by_input++) {
-        pointwise_case(t, (pointwise_kind){9, 21, 53, EG_KACT_NONE, 0, by_input});
-        pointwise_case(t, (pointwise_kind){2, 40, 144, EG_KACT_NONE, 0, by_input});
-        pointwise_case(t, (pointwise_kind){1, 1, 1, EG_KACT_NONE, 0, by_input});
-    }
+    pointwise_case(t, (pointwise_kind){9, 21, 53, EG_KACT_NONE, 0});
+    pointwise_case(t, (pointwise_kind){2, 40, 144, EG_KACT_NONE, 0});
+    pointwise_case(t, (pointwise_kind){1, 1, 1, EG_KACT_NONE, 0});
 }
 
 #endif

@@ -2,6 +2,7 @@
  * shifted_window_attention step by step (roll, cut, count regions); the gradients of it, of tokens and of the moves of
  * pixels by central differences. Its kernels: kernels_float.h. */
 #include "ref/gradient_check.h"
+#include "ref/small_vit.h"
 
 /* ---- the op against torchvision's steps ---- */
 
@@ -120,18 +121,7 @@ static void values(void **state) {
 static eg_status build_vit(eg_graph *g, const eg_arch *arch, int n_classes, int side) {
     (void)arch;
     (void)n_classes;
-    int x = eg_graph_input(g, side, side, 3);
-    int token = eg_graph_tensor(g, EG_TENSOR_PARAMETER, "class_token", 3, (int64_t[]){1, 1, 12});
-    int weight = eg_graph_tensor(g, EG_TENSOR_PARAMETER, "in.weight", 2, (int64_t[]){36, 12});
-    x = eg_graph_conv(g, x, "patch", 12, 3, 3, 0, 1, true);
-    x = eg_graph_tokens(g, x, token, "positions");
-    int y = eg_graph_dense(g, eg_graph_layer_norm(g, x, "ln", 1e-6f), "in", weight, -1);
-    y = eg_graph_attention(g, y, "core", &(eg_attention){.heads = 3});
-    x = eg_graph_add(g, eg_graph_pointwise(g, y, "out", 12), x);
-    y = eg_graph_act(g, eg_graph_pointwise(g, x, "mlp", 20), EG_ACT_GELU);
-    x = eg_graph_add(g, eg_graph_pointwise(g, y, "mlp2", 12), x);
-    eg_graph_linear(g, eg_graph_token(g, x), "head", CLASSES, true);
-    return g->status;
+    return small_vit_build(g, (small_vit){.patch = 3, .width = 12, .hidden = 20}, CLASSES, side);
 }
 
 static int swin_attention(eg_graph *g, int x, const char *const names[3], int C, int shift) {

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "net/exec.h"
+#include "ref/small_vit.h"
 
 enum { CLASSES = 3, SIDE = 48, STEPS = 3, MOST = 16, MAX_THREADS = 4, HASH = 65 };
 
@@ -163,18 +164,7 @@ static eg_status build_odd(eg_graph *g, const eg_arch *arch, int n_classes, int 
 /* a vision transformer of one block */
 static eg_status build_tokens(eg_graph *g, const eg_arch *arch, int n_classes, int side) {
     (void)arch;
-    int x = eg_graph_input(g, side, side, 3);
-    int token = eg_graph_tensor(g, EG_TENSOR_PARAMETER, "class_token", 3, (int64_t[]){1, 1, 36});
-    int weight = eg_graph_tensor(g, EG_TENSOR_PARAMETER, "in.weight", 2, (int64_t[]){108, 36});
-    x = eg_graph_conv(g, x, "patch", 36, 6, 6, 0, 1, true);
-    x = eg_graph_tokens(g, x, token, "positions");
-    int y = eg_graph_dense(g, eg_graph_layer_norm(g, x, "ln", 1e-6f), "in", weight, -1);
-    y = eg_graph_attention(g, y, "core", &(eg_attention){.heads = 3});
-    x = eg_graph_add(g, eg_graph_pointwise(g, y, "out", 36), x);
-    y = eg_graph_act(g, eg_graph_pointwise(g, x, "mlp", 144), EG_ACT_GELU);
-    x = eg_graph_add(g, eg_graph_pointwise(g, y, "mlp2", 36), x);
-    eg_graph_linear(g, eg_graph_token(g, x), "head", n_classes, true);
-    return g->status;
+    return small_vit_build(g, (small_vit){.patch = 6, .width = 36, .hidden = 144}, n_classes, side);
 }
 
 static void check_built(const char *name,

@@ -54,6 +54,21 @@ static inline void tree_remove(const char *path) {
     eg_free(command);
 }
 
+/* A frozen ResNet-18 on such a tree. In f32: figures are compared to five digits and more. */
+static inline eg_options tree_frozen_options(const char *weights, const char *out) {
+    eg_options o;
+    eg_options_init(&o);
+    o.model = "resnet18";
+    o.mode = "frozen";
+    o.dtype = "f32";
+    o.weights = weights;
+    o.img_size = 32;
+    o.batch_size = 10;
+    o.out = out;
+    o.val_by = "image";
+    return o;
+}
+
 /* Weights of a network initialised from a seed, as a "pretrained" file with 1000 classes. */
 static inline void tree_weights(const char *path, const char *model, uint64_t seed) {
     eg_network *net = NULL;

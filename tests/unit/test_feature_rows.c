@@ -58,16 +58,7 @@ static int setup(void **state) {
 }
 
 static eg_options options(const char *out, const char *cache) {
-    eg_options o;
-    eg_options_init(&o);
-    o.model = "resnet18";
-    o.mode = "frozen";
-    o.dtype = "f32";
-    o.weights = WEIGHTS;
-    o.img_size = 32;
-    o.batch_size = 10;
-    o.out = out;
-    o.val_by = "image";
+    eg_options o = tree_frozen_options(WEIGHTS, out);
     o.overwrite = true;
     o.feature_cache = cache;
     return o;

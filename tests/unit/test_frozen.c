@@ -23,17 +23,7 @@ static int setup(void **state) {
 }
 
 static eg_options base_options(const char *out) {
-    eg_options o;
-    eg_options_init(&o);
-    o.model = "resnet18";
-    o.mode = "frozen";
-    o.weights = WEIGHTS;
-    o.img_size = 32;
-    o.batch_size = 10;
-    o.out = out;
-    o.val_by = "image";
-    o.dtype = "f32"; /* figures are compared to five digits and more */
-    return o;
+    return tree_frozen_options(WEIGHTS, out);
 }
 
 static void exact_head(void **state) {

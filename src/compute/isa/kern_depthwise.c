@@ -71,9 +71,7 @@ ALWAYS_INLINE void forward_tiles(const forward_data *d, const eg_dw_shape *s, in
     for (int c0 = 0; c0 < s->C; c0 += BLOCK * VF_N)
         for (int p = p0; p < d->p1; p += TILE_P)
             for (int q = 0; q < s->Q; q += TILE_Q) {
-                bool inside = p + TILE_P <= d->p1 && q + TILE_Q <= s->Q &&
-                              covers(s->H, p * stride - s->pad, (TILE_P - 1) * stride + R) &&
-                              covers(s->W, q * stride - s->pad, (TILE_Q - 1) * stride + R);
+                bool inside = tile_is_inside(s, p, q, d->p1, R, stride);
 #define TILE(c, n, inside)                                                                         \
     do {                                                                                           \
         forward_data at = from_channel(d, c);                                                      \

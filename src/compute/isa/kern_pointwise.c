@@ -45,17 +45,10 @@ static size_t place(int c, int k, int width) {
  * read a line at a time */
 static void pack_lines(weight *out, const float *w, const eg_pointwise_weights *s, int k0,
                        int width, int c0, int c1) {
-    size_t along_c = s->by_input ? (size_t)s->K : 1, along_k = s->by_input ? 1 : (size_t)s->C;
     int n = s->K - k0 < width ? s->K - k0 : width;
-    if (s->by_input) {
+    for (int k = 0; k < n; k++)
         for (int c = c0; c < c1; c++)
-            for (int k = 0; k < n; k++)
-                out[place(c, k, width)] = weight_of(w[(size_t)c * along_c + (size_t)(k0 + k)]);
-    } else {
-        for (int k = 0; k < n; k++)
-            for (int c = c0; c < c1; c++)
-                out[place(c, k, width)] = weight_of(w[(size_t)(k0 + k) * along_k + (size_t)c]);
-    }
+            out[place(c, k, width)] = weight_of(w[(size_t)(k0 + k) * (size_t)s->C + (size_t)c]);
     for (int c = c0; c < c1; c++)
         for (int k = n; k < width; k++) out[place(c, k, width)] = 0;
 }

@@ -1,5 +1,6 @@
 /* What the depthwise kernels share: the size of the register tile, unrolling, the call of a body once a block of channels.
- * Included by isa/kern_depthwise*.c only. Read first: vec.h.                                                     */
+ * Included by isa/kern_depthwise*.c, and for its activations and
+ * unrolling by kern_pointwise.c. Read first: vec.h.                                                     */
 #ifndef EG_TILE_H
 #define EG_TILE_H
 
@@ -72,6 +73,13 @@ void KERNEL(dw_data_stride1)(void *dx, const void *dy, const float *w, const eg_
 /* [0, size) covers [at, at + span) */
 ALWAYS_INLINE bool covers(int size, int at, int span) {
     return at >= 0 && at + span <= size;
+}
+
+/* no tap of the outputs (p, q) to (p + 1, q + 3) leaves the image, and all of them exist, lines ending at p1 */
+ALWAYS_INLINE bool tile_is_inside(const eg_dw_shape *s, int p, int q, int p1, int R, int stride) {
+    return p + TILE_P <= p1 && q + TILE_Q <= s->Q &&
+           covers(s->H, p * stride - s->pad, (TILE_P - 1) * stride + R) &&
+           covers(s->W, q * stride - s->pad, (TILE_Q - 1) * stride + R);
 }
 
 #endif
