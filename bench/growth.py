@@ -73,7 +73,7 @@ def run(a, *words):
 
 
 def image_curves(a):
-    curves = {"train small_cnn, 64 px, one epoch": [], "the same with --max-memory 300M": [], "eval small_cnn, 64 px": []}
+    curves = {"train small_cnn, 64 px, one epoch": [], "train small_cnn, --max-memory 300M": [], "eval small_cnn, 64 px": []}
     # links must not leave the file system of their targets
     with tempfile.TemporaryDirectory(prefix=".growth-", dir=os.path.dirname(a.data)) as work:
         for n in IMAGES:
