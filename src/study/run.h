@@ -71,7 +71,7 @@ typedef struct {
 /* "f32" | "bf16" */
 const char *eg_study_dtype_name(bool bf16);
 /* NULL, "" and "auto" */
-bool eg_study_dtype_is_auto(const char *word);
+bool eg_study_is_auto(const char *word);
 /* What --dtype `word` is for a network (an outline will do) that predicts and, with `train`, is
  * trained. EG_ERR_USAGE: no such word. */
 eg_status eg_study_dtype_choose(eg_dtype_choice *out, const char *word, eg_network *net, bool train,

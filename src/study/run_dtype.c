@@ -10,10 +10,6 @@ const char *eg_study_dtype_name(bool bf16) {
     return bf16 ? "bf16" : "f32";
 }
 
-bool eg_study_dtype_is_auto(const char *word) {
-    return !word || !*word || strcmp(word, "auto") == 0;
-}
-
 /* Can the network predict, and with `train` also be trained, in bf16? */
 static eg_status takes_bf16(bool *out, eg_network *net, bool train, eg_error *err) {
     eg_plan_options o = {.mode = EG_PLAN_PREDICT, .batch = 1, .dropout = -1};
@@ -28,7 +24,7 @@ eg_status eg_study_dtype_choose(eg_dtype_choice *out, const char *word, eg_netwo
                                 eg_error *err) {
     bool native = eg_net_bf16_native(), asked, able = false;
     *out = (eg_dtype_choice){0};
-    if (eg_study_dtype_is_auto(word))
+    if (eg_study_is_auto(word))
         asked = native;
     else if (strcmp(word, "bf16") == 0 || strcmp(word, "f32") == 0)
         asked = word[0] == 'b';
@@ -59,8 +55,8 @@ eg_status eg_study_dtype_for(eg_dtype_choice *out, const char *word, const eg_ar
 
 eg_status eg_study_dtype_of_run(eg_dtype_choice *out, const eg_opened_run *run, const char *word,
                                 const eg_events *ev, eg_error *err) {
-    EG_TRY(eg_study_dtype_choose(out, eg_study_dtype_is_auto(word) ? run->dtype : word, run->net,
-                                 false, err));
+    EG_TRY(eg_study_dtype_choose(out, eg_study_is_auto(word) ? run->dtype : word, run->net, false,
+                                 err));
     if (out->note[0]) eg_study_note(ev, "%s", out->note);
     return EG_OK;
 }

@@ -34,7 +34,7 @@ bool eg_study_mode_parse(eg_run_mode *out, const char *name) {
     return false;
 }
 
-static bool is_auto(const char *text) {
+bool eg_study_is_auto(const char *text) {
     return !text || !*text || strcmp(text, "auto") == 0;
 }
 
@@ -44,7 +44,7 @@ static bool unset(double value, double least) {
 }
 
 static void default_text(const char **field, const char *value) {
-    if (is_auto(*field)) *field = value;
+    if (eg_study_is_auto(*field)) *field = value;
 }
 
 static void default_real(double *field, double least, double value) {
@@ -241,7 +241,7 @@ eg_status eg_study_settings_resolve(eg_settings *out, const eg_options *o, const
 
 eg_status eg_study_settings_fit(eg_settings *s, const eg_dataset *ds, const eg_events *ev,
                                 eg_error *err) {
-    if (!is_auto(s->o.preprocessing)) return EG_OK;
+    if (!eg_study_is_auto(s->o.preprocessing)) return EG_OK;
     bool as_is = ds->width == s->o.img_size && ds->height == s->o.img_size;
     s->o.preprocessing = as_is ? "squash" : "weights";
     if (as_is)
