@@ -65,7 +65,7 @@ man: all ## build/engraft.1, from the option table
 
 install: man ## program, library header and manual page into $(PREFIX)
 	install -D build/release/engraft $(DESTDIR)$(PREFIX)/bin/engraft
-	install -D -m 644 include/engraft.h $(DESTDIR)$(PREFIX)/include/engraft.h
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include include/engraft.h include/engraft_options.h
 	install -D -m 644 build/engraft.1 $(DESTDIR)$(PREFIX)/share/man/man1/engraft.1
 
 clean: ## remove build/

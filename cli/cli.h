@@ -8,6 +8,8 @@
 
 /* ---- the command line (parse.c) ---- */
 
+enum { EG_CLI_N_JOINED = 2 }; /* options whose repetitions add up: --weights, --plant */
+
 typedef struct {
     eg_command command; /* EG_COMMAND_COUNT: none given */
     bool help;          /* --help, or `engraft help` */
@@ -16,7 +18,7 @@ typedef struct {
     eg_options options;
     const char **arguments; /* what is not an option, in order */
     size_t n_arguments;
-    char *weights; /* repeated --weights joined by '\n'; options.weights points here */
+    char *joined[EG_CLI_N_JOINED]; /* values of repeated options; fields of `options` point here */
 } eg_cli_line;
 
 /* Read argv. EG_ERR_USAGE with one line for the user. Release with eg_cli_line_free also after a

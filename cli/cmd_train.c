@@ -17,7 +17,11 @@ eg_status eg_cli_cmd_TRAIN(eg_cli *cli, eg_error *err) {
     if (status != EG_OK) return status;
     eg_cli_progress_clear(&cli->progress);
     status = eg_cli_show(cli, doc, err);
-    if (status == EG_OK) {
+    if (status == EG_OK && o->find_lr) {
+        eg_cli_note(cli, "sweep: %s (lr_finder.json, lr_finder.csv, lr_finder.svg)", o->out);
+    } else if (status == EG_OK && o->seeds > 1 && !o->resume) {
+        eg_cli_note(cli, "runs: %s/seed-%lld and on (seeds.json)", o->out, (long long)o->seed);
+    } else if (status == EG_OK) {
         const char *run = o->out ? o->out : o->resume;
         eg_cli_note(cli, "run: %s (best.safetensors, metrics.json, predictions-test.csv)", run);
     }

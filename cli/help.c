@@ -103,6 +103,24 @@ void eg_cli_help_overview(FILE *to, int columns) {
           to);
 }
 
+/* The causes of phantom --plant. */
+static const struct {
+    const char *name, *what;
+} causes[] = {
+#define CAUSE_ROW(id, name, what) {name, what},
+    EG_FAULT_LIST(CAUSE_ROW)
+#undef CAUSE_ROW
+};
+enum { N_CAUSES = sizeof causes / sizeof *causes };
+
+static void print_causes(FILE *to, int columns) {
+    fputs("\ncauses, at strength 1:\n", to);
+    for (int i = 0; i < N_CAUSES; i++) {
+        fprintf(to, "  %s%*s", causes[i].name, NAME_WIDTH - 2 - (int)strlen(causes[i].name), "");
+        print_wrapped(to, causes[i].what, NAME_WIDTH, NAME_WIDTH, columns);
+    }
+}
+
 void eg_cli_help_command(FILE *to, eg_command command, int columns) {
     const char *arguments = eg_command_arguments(command);
     fprintf(to, "usage: engraft %s %s%s[options]\n\n", eg_command_name(command), arguments,
@@ -115,6 +133,7 @@ void eg_cli_help_command(FILE *to, eg_command command, int columns) {
         if (table[i].commands & 1u << command) print_option(to, &table[i], columns);
     fputs("  -h, --help", to);
     fprintf(to, "%*sthis text\n", NAME_WIDTH - 12, "");
+    if (command == EG_COMMAND_PHANTOM) print_causes(to, columns);
     fputs("\n--name value, --name=value and name=value are the same; --no-name clears a flag; --\n"
           "ends the options.\n",
           to);
@@ -172,6 +191,12 @@ void eg_cli_help_man(FILE *to) {
         fputs(". Commands: ", to);
         print_takers(to, &table[i]);
         fputs(".\n", to);
+    }
+    fputs(".SH CAUSES\nof phantom \\-\\-plant, at strength 1\n", to);
+    for (int i = 0; i < N_CAUSES; i++) {
+        fprintf(to, ".TP\n.B %s\n", causes[i].name);
+        print_troff(to, causes[i].what);
+        fputc('\n', to);
     }
     fputs(".SH ENVIRONMENT\n.TP\n.B ENGRAFT_ISA\nhighest instruction set to use: scalar, avx2, "
           "avx512\n.TP\n.B NO_COLOR\nno colour in tables\n.TP\n.B COLUMNS\nwidth of tables\n"

@@ -82,23 +82,30 @@ static eg_status fail_unknown_option(const reader *r, const char *name) {
                         eg_command_name(command), name, eg_command_name(command));
 }
 
-/* Repeated --weights add up, joined by '\n' as eg_options.weights asks; any other option: the last
- * one counts. */
-static eg_status add_weights(reader *r, const char *value) {
-    eg_cli_line *line = r->line;
-    size_t old = line->weights ? strlen(line->weights) : 0, n = strlen(value);
-    char *joined = realloc(line->weights, old + n + 2);
-    if (!joined) return EG_ERR_NO_MEMORY;
-    if (old) joined[old++] = '\n';
-    memcpy(joined + old, value, n + 1);
-    line->weights = joined;
-    line->options.weights = joined;
-    return EG_OK;
+/* Options that add up when they are repeated, joined by '\n' as engraft_options.h asks; of any other
+ * the last one counts. Each keeps its text in the line's place for it. */
+static char **find_joined(eg_cli_line *line, const eg_option *option) {
+    static const char *const names[EG_CLI_N_JOINED] = {"weights", "plant"};
+    if (option->type != EG_OPTION_TEXT) return NULL;
+    for (int i = 0; i < EG_CLI_N_JOINED; i++)
+        if (strcmp(option->name, names[i]) == 0) return &line->joined[i];
+    return NULL;
+}
+
+static eg_status add_value(eg_cli_line *line, char **joined, const eg_option *option,
+                           const char *value, eg_error *err) {
+    size_t old = *joined ? strlen(*joined) : 0, n = strlen(value);
+    char *longer = realloc(*joined, old + n + 2);
+    if (!longer) return EG_ERR_NO_MEMORY;
+    if (old) longer[old++] = '\n';
+    memcpy(longer + old, value, n + 1);
+    *joined = longer;
+    return eg_options_set(&line->options, option, longer, err);
 }
 
 static eg_status set_option(reader *r, const eg_option *option, const char *value) {
-    if (option->type == EG_OPTION_TEXT && strcmp(option->name, "weights") == 0 && value && *value)
-        return add_weights(r, value);
+    char **joined = find_joined(r->line, option);
+    if (joined && value && *value) return add_value(r->line, joined, option, value, r->err);
     return eg_options_set(&r->line->options, option, value, r->err);
 }
 
@@ -248,6 +255,8 @@ static eg_status check_arguments(const eg_cli_line *line, eg_error *err) {
     const char *name = eg_command_name(line->command),
                *described = eg_command_arguments(line->command);
     size_t given = line->n_arguments;
+    /* a file of predictions stands for both arguments */
+    if (line->command == EG_COMMAND_EVAL && !given && line->options.predictions) return EG_OK;
     for (const char *a = described; *a;) {
         size_t n = strcspn(a, " ");
         bool repeated = n > 3 && strncmp(a + n - 3, "...", 3) == 0;
@@ -318,5 +327,5 @@ eg_status eg_cli_line_parse(eg_cli_line *line, int argc, char **argv, eg_error *
 
 void eg_cli_line_free(eg_cli_line *line) {
     free(line->arguments);
-    free(line->weights);
+    for (int i = 0; i < EG_CLI_N_JOINED; i++) free(line->joined[i]);
 }

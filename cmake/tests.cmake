@@ -48,6 +48,9 @@ foreach(source ${unit_tests})
   engraft_test(${source} "${labels}" room_${room})
 endforeach()
 
+# coverage of the reported intervals, by simulation: a minute (make long)
+engraft_test(tests/ref/coverage_intervals.c "long" room_stats)
+
 # counts the images that are decoded and the plans that are made
 target_link_options(test_feature_rows PRIVATE LINKER:--wrap=eg_image_read,--wrap=eg_plan_new)
 
@@ -77,10 +80,22 @@ if(NOT ENGRAFT_TEST_PREFIX)
   if(Python3_FOUND)
     add_test(NAME bench_peers COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/bench/test_peers.py)
     set_tests_properties(bench_peers PROPERTIES LABELS "tree;quick")
+    # needs pydicom; dcmtk's tools add to it. Loads the codec as a shared library: not with sanitizers
+    if(NOT ENGRAFT_SANITIZE AND NOT ENGRAFT_FUZZ)
+      add_test(NAME dicom_parity COMMAND ${Python3_EXECUTABLE} -W ignore ${CMAKE_SOURCE_DIR}/tests/ref/dicom_parity.py
+        ${CMAKE_BINARY_DIR})
+      set_tests_properties(dicom_parity PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600 LABELS "parity")
+    endif()
     add_test(NAME parity_live COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/scripts/check_parity_live.py
       $<TARGET_FILE:parity_dump> resnet18 efficientnet_b0)
     # 77: this Python has no PyTorch
     set_tests_properties(parity_live PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900 LABELS "parity")
+    if(NOT ENGRAFT_SANITIZE)
+      add_test(NAME image_formats_live COMMAND ${Python3_EXECUTABLE}
+        ${CMAKE_SOURCE_DIR}/tests/ref/image_formats_parity.py ${CMAKE_BINARY_DIR})
+      # 77: this Python has no Pillow or tifffile
+      set_tests_properties(image_formats_live PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300 LABELS "parity")
+    endif()
     # one small network of each kind of graph; all families: run the script by hand without --models
     if(TARGET engraft)
       add_test(NAME export_live COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/scripts/check_export.py

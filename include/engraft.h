@@ -1,6 +1,6 @@
 /* engraft: transfer learning for biomedical images. The one public header.
  *
- * Sections follow the user's order: status and errors, options, progress, documents, the zoo (Task A), training
+ * Sections follow the user's order: status and errors, options, progress, documents, the zoo (Task A), data sets, training
  * (Tasks B, C), evaluation and prediction, the whole study (A to E), reports, files, versions.
  *
  * The library never exits, never prints, never reads the environment, and touches the network in eg_pull only (proxies
@@ -10,6 +10,7 @@
 #ifndef ENGRAFT_H
 #define ENGRAFT_H
 
+#include <engraft_options.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +28,7 @@ extern "C" {
     X(ERR_INTERNAL, 1, "internal error")                                                           \
     X(ERR_NO_MEMORY, 1, "out of memory")                                                           \
     X(ERR_UNSUPPORTED, 1, "not supported")                                                         \
+    X(ERR_FINDINGS, 1, "findings")                                                                 \
     X(ERR_USAGE, 2, "usage")                                                                       \
     X(ERR_INPUT, 3, "bad input")                                                                   \
     X(ERR_MISMATCH, 3, "input does not fit")                                                       \
@@ -55,115 +57,7 @@ int eg_status_exit_code(eg_status status);
 /* Short English name of a status; static storage. */
 const char *eg_status_text(eg_status status);
 
-/* ---- 2. Options: one table, many readers ------------------------------------------------------------------- */
-
-/* Commands as bits, so that an option can name the commands that take it. X(id, name, arguments, what it does) */
-#define EG_COMMAND_LIST(X)                                                                         \
-    X(MODELS, "models", "[NAME]", "list the networks: parameters, multiply-adds, accuracy, time")  \
-    X(PULL, "pull", "MODEL...", "get pretrained weights into the cache, checked by SHA-256")       \
-    X(TRAIN, "train", "DIR", "fine-tune, train a head on frozen features, or train from scratch")  \
-    X(EVAL, "eval", "RUN DIR", "score a run on the test images of DIR, with intervals")            \
-    X(PREDICT, "predict", "RUN IMAGE...", "class probabilities of images")                         \
-    X(FEATURES, "features", "DIR", "pooled features of every image into an .npz")                  \
-    X(STUDY, "study", "DIR", "the whole assignment, tasks A to E, into one report")                \
-    X(REPORT, "report", "STUDY", "write the HTML report of a study again")                         \
-    X(EXPORT, "export", "RUN|FILE", "write a network as .pth, safetensors or ONNX")                \
-    X(INSPECT, "inspect", "FILE",                                                                  \
-      "what is in a weights file, an image or a run; executes nothing")                            \
-    X(BENCH, "bench", "[MODEL]", "where the time of a step goes, against this machine's limits")   \
-    X(VERSION, "version", "", "versions, processor and kernels in use")
-
-typedef enum {
-#define EG_COMMAND_ENUM(id, name, args, help) EG_COMMAND_##id,
-    EG_COMMAND_LIST(EG_COMMAND_ENUM)
-#undef EG_COMMAND_ENUM
-        EG_COMMAND_COUNT
-} eg_command;
-
-typedef enum {
-    EG_OPTION_FLAG, /* bool; --name sets, --no-name clears */
-    EG_OPTION_INT,
-    EG_OPTION_SIZE,  /* both int64_t; SIZE counts bytes, given as 800M or 1.5G */
-    EG_OPTION_REAL,  /* double */
-    EG_OPTION_TEXT,  /* const char *, NULL when not given */
-    EG_OPTION_CHOICE /* const char *, one of `choices` */
-} eg_option_type;
-
-typedef struct {
-    const char *name;    /* long name without dashes, the canonical one */
-    char letter;         /* short name, or 0 */
-    const char *aliases; /* further long names, "a,b", or NULL */
-    eg_option_type type;
-    size_t offset;        /* of the field in eg_options */
-    const char *fallback; /* default as text; NULL: not set */
-    double min, max;      /* range of INT and REAL, inclusive */
-    const char *choices;  /* "a|b|c" for CHOICE, else NULL */
-    const char *unit;     /* for the help, or NULL */
-    uint32_t commands;    /* bit set of 1u << eg_command */
-    const char *help;
-} eg_option;
-
-/* Every option of every command, resolved. Text fields are borrowed: they must outlive the call they are given to.
- * A field "auto" (or 0 where said) is resolved per run and written to config.json as what it became.            */
-typedef struct {
-    /* data */
-    const char *val_by; /* patient | image: what is kept whole when validation is made from train */
-    double val_share;   /* share of train used for validation, when the tree has no val split */
-    const char *patients;      /* auto | none | kermany | prefix : how file names give patients */
-    bool skip_bad;             /* leave out images that cannot be read, after naming them */
-    const char *preprocessing; /* auto | weights | squash | crop */
-    int64_t img_size;          /* pixels a side; 0 = of the weights */
-    /* network */
-    const char *model;   /* one name (train, features) */
-    const char *models;  /* "a,b" (study) */
-    const char *mode;    /* finetune | frozen | scratch */
-    const char *modes;   /* "finetune,frozen" (study) */
-    const char *weights; /* FILE, or MODEL=FILE; several joined with '\n' by the parser */
-    const char *cache, *torch_cache, *feature_cache; /* folders of files kept; NULL = not used */
-    const char *bn;                                  /* auto | frozen | stats | train */
-    const char *dtype; /* auto | f32 | bf16; auto: bf16 where it is native; of a run: the run's */
-    double dropout;    /* rate before the last layer; negative = the network's own */
-    /* recipe */
-    int64_t epochs, batch_size;
-    const char *opt; /* sgd | adamw */
-    double lr, momentum, weight_decay;
-    const char *sched; /* constant | step | cosine | onecycle */
-    double warmup_epochs, min_lr;
-    int64_t step_size;         /* epochs between steps of `step` */
-    double gamma;              /* factor of a step */
-    const char *class_weights; /* auto | none | balanced */
-    double label_smoothing;
-    int64_t patience; /* epochs without a better validation loss before stopping; 0 = never */
-    double clip_grad; /* global gradient norm limit; 0 = none */
-    const char *head; /* lbfgs | recipe (frozen mode) */
-    double C;         /* inverse L2 penalty of the exact head */
-    /* augmentation (training images only) */
-    const char *augment; /* auto | none | light */
-    double crop_min;     /* smallest area of the random resized crop, share of the image */
-    double flip;         /* probability of a left-right flip */
-    double jitter;       /* brightness and contrast factors in [1-j, 1+j] */
-    /* running */
-    int64_t seed;
-    int64_t threads;             /* compute threads; 0 = all processors allowed to the process */
-    int64_t workers, max_memory; /* decoding threads, 0 = automatic; bytes, 0 = no limit */
-    const char *out;             /* directory or file written */
-    bool overwrite, deterministic, no_feature_cache; /* replace a run; same bits; compute anew */
-    const char *resume;                              /* run directory to continue, or NULL */
-    /* models, inspect, version, report, predict, eval */
-    bool measure, recommend, transferability, verify, kernels, all;
-    const char *sort, *family, *data;      /* models: [-]COLUMN; families; class folders */
-    double budget_minutes, budget_memory;  /* models --recommend: a network; GB, 0 = what is free */
-    const char *lang, *split, *bench_mode; /* en | zh-TW; test | val | train; train | predict */
-    /* export */
-    const char *format;               /* pth | safetensors | onnx; NULL: by the end of `out` */
-    bool keep_bn, with_preprocessing; /* ONNX only */
-    /* pull; bench: repeats */
-    const char *url, *ca_file; /* mirror: base address, or the file's; trusted certificates (PEM) */
-    int64_t timeout, retries, repeats; /* seconds without a byte; vain connections; steps */
-    bool dry_run;
-    /* output */
-    bool json, quiet, verbose;
-} eg_options;
+/* ---- 2. Options: one table, many readers (commands and fields: engraft_options.h) --------------------------- */
 
 /* The table; `*n` gets its length. Static storage. */
 const eg_option *eg_option_table(size_t *n);
@@ -236,7 +130,19 @@ eg_status eg_models(eg_doc **out, const char *name, const eg_options *o, const e
 eg_status eg_pull(eg_doc **out, const char *const *names, size_t n, const eg_options *o,
                   const eg_events *ev, eg_error *err);
 
-/* ---- 6. Training: Tasks B and C ---------------------------------------------------------------------------- */
+/* ---- 6. Data sets ------------------------------------------------------------------------------------------ */
+
+/* Examine the data set `dir` (class folders, a CSV manifest, an .npz): counts, balance, sizes, bad files, duplicates,
+ * patients and drift across splits, and what of it is a finding (kind "data"). An HTML page too with o->out. With
+ * o->preprocessing_run: what mistakes of preprocessing change; with o->show_augmentation: a sheet at o->out. */
+eg_status eg_data(eg_doc **out, const char *dir, const eg_options *o, const eg_events *ev,
+                  eg_error *err);
+/* Write o->n_images synthetic radiographs in two classes, with the faults of o->plant, into the new folder `dir`:
+ * class folders, truth.csv and phantom.json (kind "phantom"). The same bytes for the same options. */
+eg_status eg_phantom(eg_doc **out, const char *dir, const eg_options *o, const eg_events *ev,
+                     eg_error *err);
+
+/* ---- 7. Training: Tasks B and C ---------------------------------------------------------------------------- */
 
 /* Train o->model on the class folders of `dir` and write a run directory at o->out (kind "train": the run's summary,
  * as in study.json "runs"). The test split, when there is one, is scored once, after training. On EG_ERR_INTERRUPTED
@@ -247,16 +153,38 @@ eg_status eg_train(eg_doc **out, const char *dir, const eg_options *o, const eg_
 eg_status eg_features(eg_doc **out, const char *dir, const eg_options *o, const eg_events *ev,
                       eg_error *err);
 
-/* ---- 7. Evaluation and prediction -------------------------------------------------------------------------- */
+/* ---- 8. Evaluation and prediction -------------------------------------------------------------------------- */
 
-/* Score the run in directory `run` on split o->split of `dir` (kind "metrics"). */
+/* Score the run in directory `run` on split o->split of `dir` (kind "metrics"); with o->predictions that file instead, `run`
+ * and `dir` NULL. o->operating_point and o->calibration are chosen on validation predictions only: EG_ERR_USAGE,
+ * EG_ERR_MISMATCH when these are what is scored. A look at test is a line of ledger.jsonl in the run folder. With o->out
+ * metrics.json and predictions.csv there. */
 eg_status eg_eval(eg_doc **out, const char *run, const char *dir, const eg_options *o,
                   const eg_events *ev, eg_error *err);
 /* Class probabilities of `n` image files (kind "predictions"). */
 eg_status eg_predict(eg_doc **out, const char *run, const char *const *images, size_t n,
                      const eg_options *o, const eg_events *ev, eg_error *err);
 
-/* ---- 8. The study: Tasks A to E ---------------------------------------------------------------------------- */
+/* Pictures of what the run's network looked at, one PNG an image and explain.json, in the folder o->out (kind
+ * "explain"): `n` image files, or one data set, of which the run's worst errors and least certain images are taken. */
+eg_status eg_explain(eg_doc **out, const char *run, const char *const *images, size_t n,
+                     const eg_options *o, const eg_events *ev, eg_error *err);
+
+/* Finished runs (run folders, or studies, whose runs are all taken) side by side, from their files alone: figures with
+ * bootstrap intervals by patient, gaps between splits, cost, every pair tested with Holm's correction, sentences (kind
+ * "compare"). With o->published the audit of a table of printed figures instead (kind "published"); a run then gives
+ * the number of test images and the larger class's share. */
+eg_status eg_compare(eg_doc **out, const char *const *runs, size_t n, const eg_options *o,
+                     const eg_events *ev, eg_error *err);
+
+/* Why the test split of `dir` is harder for the run than its validation split: each cause with its effect in points of
+ * accuracy, interval, p, verdict and the command that measures it again, largest first; then what would help (kind "why").
+ * Trains heads on frozen features and asks the run's network about changed images; test labels measure, nothing is chosen
+ * by them. o->cause: only these. EG_ERR_INPUT: no test split; EG_ERR_MISMATCH: other classes than the run's. */
+eg_status eg_why(eg_doc **out, const char *run, const char *dir, const eg_options *o,
+                 const eg_events *ev, eg_error *err);
+
+/* ---- 9. The study: Tasks A to E ---------------------------------------------------------------------------- */
 
 /* Every model x mode on `dir` into the directory o->out: study.json and runs/<model>-<mode>/ (kind "study"). */
 eg_status eg_study(eg_doc **out, const char *dir, const eg_options *o, const eg_events *ev,
@@ -264,15 +192,18 @@ eg_status eg_study(eg_doc **out, const char *dir, const eg_options *o, const eg_
 /* Read STUDY/study.json back. */
 eg_status eg_study_load(eg_doc **out, const char *study_dir, eg_error *err);
 
-/* ---- 9. Reports -------------------------------------------------------------------------------------------- */
+/* ---- 10. Reports -------------------------------------------------------------------------------------------- */
 
 /* A document as terminal text, at most `columns` wide, with ANSI colour when `colour`. Release with eg_text_free. */
 eg_status eg_report_terminal(char **out, const eg_doc *doc, int columns, bool colour,
                              eg_error *err);
 /* A study (or a single run) as one self-contained HTML file at `path`; language "en" or "zh-TW". */
 eg_status eg_report_html(const char *path, const eg_doc *study, const char *lang, eg_error *err);
+/* The curves of a document of kind "metrics" as files in the folder `dir`: confusion.svg and, of two classes, roc.svg, pr.svg,
+ * reliability.svg. Only those that the document has points for. */
+eg_status eg_report_pictures(const char *dir, const eg_doc *metrics, eg_error *err);
 
-/* ---- 10. Files --------------------------------------------------------------------------------------------- */
+/* ---- 11. Files --------------------------------------------------------------------------------------------- */
 
 /* What is in the file (kind "inspect"): weights container, pickle globals, tensors; image size; or a run. Executes
  * nothing. With o->verify every byte is read and every checksum compared.                                     */
@@ -282,7 +213,7 @@ eg_status eg_inspect(eg_doc **out, const char *path, const eg_options *o, eg_err
  * them. EG_ERR_UNSUPPORTED: no ONNX form of an operator. */
 eg_status eg_export(eg_doc **out, const char *source, const eg_options *o, eg_error *err);
 
-/* ---- 11. Versions and the processor ------------------------------------------------------------------------ */
+/* ---- 12. Versions and the processor ------------------------------------------------------------------------ */
 
 /* Time of a step (o->bench_mode) of `model` (NULL: efficientnet_b0), by layer, and of this machine's limits (kind "bench"). */
 eg_status eg_bench(eg_doc **out, const char *model, const eg_options *o, const eg_events *ev,

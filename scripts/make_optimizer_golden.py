@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write tests/data/net/optimizer_golden.h (ten steps of torch.optim.SGD and AdamW) and schedule_golden.h (learning
+"""Write tests/data/net/optimizer_golden.h (ten steps of torch.optim.SGD, AdamW and RMSprop) and schedule_golden.h (learning
 rates of torch's schedulers).
 
     python3 scripts/make_optimizer_golden.py
@@ -58,6 +58,28 @@ def adamw(matrix, vector):
                              lr=0.02)
 
 
+def rmsprop(momentum):
+    def make(matrix, vector):
+        return torch.optim.RMSprop([{"params": [matrix], "weight_decay": 0.01}, {"params": [vector]}], lr=0.004,
+                                   momentum=momentum)
+    return make
+
+
+# validation losses with ties, a change too small to count, and a rise
+LOSSES = [1.0, 0.8, 0.79999, 0.81, 0.9, 0.7, 0.7, 0.7, 0.69995, 0.75, 0.71, 0.72, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6]
+
+
+def plateau(patience):
+    """Learning rate after each of the losses."""
+    opt = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
+    sched = torch.optim.lr_scheduler.ReduceLROnPlateau(opt, factor=0.1, patience=patience, min_lr=0.0005)
+    out = []
+    for loss in LOSSES:
+        sched.step(loss)
+        out.append(opt.param_groups[0]["lr"])
+    return out
+
+
 def rates(make, steps):
     opt = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
     sched = make(opt)
@@ -77,6 +99,8 @@ def optimizers(file):
     array(file, "float", "golden_sgd_momentum", run(sgd(0.9), 1))
     array(file, "float", "golden_sgd_plain", run(sgd(0), 0.25))
     array(file, "float", "golden_adamw", run(adamw, 1))
+    array(file, "float", "golden_rmsprop_momentum", run(rmsprop(0.9), 1))
+    array(file, "float", "golden_rmsprop_plain", run(rmsprop(0), 0.25))
 
 
 def schedules(file):
@@ -88,6 +112,9 @@ def schedules(file):
         o, [lr.LinearLR(o, 1 / 25, 1, 14), lr.CosineAnnealingLR(o, 28, 0.001)], [14]), 42))
     array(file, "double", "golden_onecycle", rates(lambda o: lr.OneCycleLR(o, 0.3, 43), 42))
     array(file, "double", "golden_onecycle_own", rates(lambda o: lr.OneCycleLR(o, 0.3, 43, pct_start=0.5), 42))
+    array(file, "double", "golden_plateau_losses", LOSSES)
+    array(file, "double", "golden_plateau", plateau(2))
+    array(file, "double", "golden_plateau_at_once", plateau(0))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Write tests/data/resize/{resize,preprocess,augment}.txt: SHA-256 of what Pillow and torchvision make of generated
-images. Needs numpy, pillow, torch, torchvision; users and the C tests need none of them.
+"""Write tests/data/resize/{resize,deep,preprocess,augment,randaugment,normalize}.txt: SHA-256 of what Pillow and
+torchvision make of generated images. Needs numpy, pillow, torch, torchvision; users and the C tests need none of them.
 
 Usage: scripts/make_resize_golden.py [OUT]
 
@@ -17,7 +17,8 @@ import torchvision
 from PIL import Image
 from torchvision.transforms import functional as F
 
-FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+FILTERS = {name: Image.Resampling[name.upper()]
+           for name in ("bilinear", "bicubic", "nearest", "box", "hamming", "lanczos")}
 TV_FILTERS = {"bilinear": F.InterpolationMode.BILINEAR, "bicubic": F.InterpolationMode.BICUBIC}
 # width, height: odd, tiny, long, wide, larger and smaller than the results
 SIZES = [(1, 1), (2, 3), (7, 5), (17, 31), (33, 16), (64, 64), (97, 61), (127, 255), (181, 224), (224, 224),
@@ -43,8 +44,30 @@ def pattern(width, height, channels, seed):
     return Image.fromarray(out[:, :, 0] if channels == 1 else out)
 
 
+def deep_pattern(width, height, seed):
+    """The same in 16 bits and gray (Pillow's mode I;16), as pattern_image_deep() of the C tests."""
+    y, x = np.meshgrid(np.arange(height, dtype=np.uint32), np.arange(width, dtype=np.uint32), indexing="ij")
+    h = (x * np.uint32(2654435761) ^ y * np.uint32(2246822519) ^ np.uint32(3266489917)
+         ^ np.uint32(seed * 668265263 % 2**32))
+    h ^= h >> np.uint32(15)
+    h *= np.uint32(2246822519)
+    h ^= h >> np.uint32(13)
+    noise = h >> np.uint32(16)
+    if seed % 2:
+        smooth = (x * np.uint32(811) + y * np.uint32(523) + np.uint32(seed * 257)) & np.uint32(65535)
+        noise = (smooth * np.uint32(3) + noise) // np.uint32(4)
+    return Image.fromarray(noise.astype(np.uint16))
+
+
 def sha(image):
     return hashlib.sha256(np.asarray(image).tobytes()).hexdigest()
+
+
+def boxes_of(seed, w, h):
+    boxes = [(0, 0, w, h)]
+    if seed % 3 == 0 and min(w, h) > 4:
+        boxes += [(1, 2, w - 2, h - 1), (0.25, 1.5, w - 0.75, h - 0.5), (0, 0, w - 1, h)]
+    return boxes
 
 
 def resize_lines():
@@ -54,13 +77,48 @@ def resize_lines():
             for name, value in FILTERS.items():
                 image = pattern(w, h, channels, seed)
                 to = TARGETS[(seed + channels) % len(TARGETS)]
-                boxes = [(0, 0, w, h)]
-                if seed % 3 == 0 and min(w, h) > 4:
-                    boxes += [(1, 2, w - 2, h - 1), (0.25, 1.5, w - 0.75, h - 0.5), (0, 0, w - 1, h)]
-                for box in boxes:
+                for box in boxes_of(seed, w, h):
                     out = image.resize(to, value, box=box)
                     yield f"{seed} {w} {h} {channels} {name} {to[0]} {to[1]} " + \
                         " ".join(f"{v:g}" for v in box) + f" {sha(out)}"
+
+
+def deep_lines():
+    yield "# seed width height filter to_width to_height left top right bottom sha256 (uint16, little endian)"
+    for seed, (w, h) in enumerate(SIZES):
+        for name, value in FILTERS.items():
+            image = deep_pattern(w, h, seed)
+            to = TARGETS[(seed + 1) % len(TARGETS)]
+            for box in boxes_of(seed, w, h):
+                out = image.resize(to, value, box=box)
+                yield f"{seed} {w} {h} {name} {to[0]} {to[1]} " + " ".join(f"{v:g}" for v in box) + f" {sha(out)}"
+
+
+RANDAUGMENT = {  # magnitudes: typical ones and both ends
+    "Identity": (0,), "ShearX": (0.3, -0.13), "ShearY": (-0.3, 0.21), "TranslateX": (0.45, -0.1),
+    "TranslateY": (-0.45, 0.1), "Rotate": (30, -7.5), "Brightness": (0.9, -0.9, 0.4), "Color": (0.9, -0.9, -0.3),
+    "Contrast": (0.9, -0.9, -0.2), "Sharpness": (0.9, -0.9, 0.5), "Posterize": (4, 7, 8), "Solarize": (0, 127.5, 255),
+    "AutoContrast": (0,), "Equalize": (0,)}
+
+
+def apply_op(image, name, by):
+    """What torchvision.transforms.RandAugment does; shifts are given here as shares of the side."""
+    from torchvision.transforms import autoaugment
+    if name.startswith("Translate"):
+        by = by * image.size[0]
+    return autoaugment._apply_op(image, name, by, F.InterpolationMode.NEAREST, None)
+
+
+def randaugment_lines():
+    yield "# seed side channels operation magnitude sha256"
+    for seed, side in enumerate((1, 2, 7, 32, 97, 224)):
+        for channels in (1, 3):
+            image = pattern(side, side, channels, seed)
+            # half of the values only, so that AutoContrast has something to do
+            image = image.point([40 + v // 2 for v in range(256)] * channels)
+            for name, magnitudes in RANDAUGMENT.items():
+                for by in magnitudes:
+                    yield f"{seed} {side} {channels} {name} {by!r} {sha(apply_op(image, name, by))}"
 
 
 def preprocess_lines():
@@ -116,7 +174,8 @@ def main():
         os.path.dirname(os.path.abspath(__file__)), "..", "tests", "data", "resize")
     os.makedirs(out, exist_ok=True)
     note = f"# Pillow {PIL.__version__}, torchvision {torchvision.__version__}; written by scripts/make_resize_golden.py"
-    for name, lines in (("resize", resize_lines()), ("preprocess", preprocess_lines()), ("augment", augment_lines()),
+    for name, lines in (("resize", resize_lines()), ("deep", deep_lines()), ("preprocess", preprocess_lines()),
+                        ("augment", augment_lines()), ("randaugment", randaugment_lines()),
                         ("normalize", [normalize_line()])):
         with open(os.path.join(out, name + ".txt"), "w", encoding="ascii") as file:
             for line in (note, *lines):

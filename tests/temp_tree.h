@@ -32,6 +32,19 @@ static inline void tree_end(void) {
     nftw(tree_root, tree_remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* The same two as fixtures of a cmocka test. */
+static inline int tree_setup(void **state) {
+    (void)state;
+    tree_begin();
+    return 0;
+}
+
+static inline int tree_teardown(void **state) {
+    (void)state;
+    tree_end();
+    return 0;
+}
+
 /* "a/b/c" below the root, in static storage. */
 static inline const char *tree_path(const char *relative) {
     static char path[1024];

@@ -12,6 +12,8 @@ enum {
     EG_COMMAND_LIST(COMMAND_BIT)
 #undef COMMAND_BIT
         LEARN = TRAIN | STUDY,
+    SETS = TRAIN | STUDY | FEATURES | EVAL | DATA | EXPLAIN, /* commands that open a data set */
+    DRAWS = TRAIN | STUDY | DATA,                            /* and draw its splits */
     RUNS = TRAIN | STUDY | FEATURES | EVAL | PREDICT,
     ALL = (1u << EG_COMMAND_COUNT) - 1u
 };
@@ -22,40 +24,63 @@ enum {
 // clang-format off
 #define OPTION_LIST(FLAG, INT, SIZE, REAL, TEXT, CHOICE) \
     /* data */ \
-    CHOICE("val-by", 0, NULL, val_by, "patient", ("patient", "image"), LEARN, \
-           "what is kept whole when validation is made from train") \
+    CHOICE("val-by", 0, "split-by", val_by, "patient", ("patient", "image", "block"), DRAWS, \
+           "what is kept whole when a split is drawn; block: neighbouring ids of each series") \
     REAL("val-share", 0, "val-fraction,val-split", val_share, "0.2", 0.01, 0.9, NULL, LEARN, \
          "share of train used for validation when DIR has no val folder") \
-    CHOICE("patients", 0, NULL, patients, "auto", ("auto", "none", "kermany", "prefix"), LEARN, \
-           "how file names give patients") \
-    FLAG("skip-bad", 0, NULL, skip_bad, RUNS, \
+    REAL("test-share", 0, NULL, test_share, "0.2", 0, 0.9, NULL, DRAWS, \
+         "share made into a test split when the data have no split at all; 0: none") \
+    INT("folds", 0, "k-fold", folds, "0", 0, 1000, NULL, DRAWS, \
+        "cut train into so many parts, of which --fold is validation; 0: by --val-share") \
+    INT("fold", 0, NULL, fold, "1", 1, 1000, NULL, DRAWS, "part that is validation, from 1") \
+    TEXT("split-file", 0, "splits", split_file, NULL, "FILE", LEARN | DATA | EVAL | FEATURES, \
+         "CSV file,split written by --save-split: use that split") \
+    TEXT("save-split", 0, NULL, save_split, NULL, "FILE", DRAWS, "write the split used as CSV") \
+    FLAG("allow-shared-patients", 0, NULL, allow_shared_patients, DRAWS | EVAL, \
+         "go on although a patient is on both sides of a split") \
+    CHOICE("patients", 0, NULL, patients, "auto", \
+           ("auto", "none", "kermany", "prefix", "dicom", "column"), LEARN | DATA, \
+           "what gives patients: file names (kermany, prefix), DICOM headers, the CSV's column") \
+    TEXT("patient-salt", 0, NULL, patient_salt, NULL, "FILE", SETS | WHY, \
+         "bytes mixed into the hashes of DICOM patient ids; default: made once, kept in --cache") \
+    TEXT("columns", 0, NULL, columns, NULL, "path=NAME,label=NAME,...", SETS, \
+         "columns of a CSV: path, label, patient, split; default: found by their usual names") \
+    FLAG("skip-bad", 0, NULL, skip_bad, RUNS | WHY, \
          "leave out images that cannot be read, after naming them") \
+    CHOICE("decode", 0, NULL, decode, "exact", ("exact", "fast"), RUNS, \
+           "fast: large JPEG files at 1/2, 1/4 or 1/8, not bit for bit what PyTorch sees") \
+    INT("max-pixels", 0, NULL, max_pixels, "89478485", 1, 4294967296.0, NULL, RUNS | DATA, \
+        "largest image that is read") \
     CHOICE("preprocessing", 0, NULL, preprocessing, "auto", \
            ("auto", "weights", "squash", "crop"), LEARN | FEATURES, \
            "weights: resize and crop as trained; auto: that, or none when the size fits") \
     INT("img-size", 0, "imgsz,image-size", img_size, "0", 0, 4096, "pixels", \
-        LEARN | FEATURES | MODELS | EXPORT | BENCH, \
+        LEARN | FEATURES | MODELS | EXPORT | BENCH | DATA, \
         "side of the network's input; 0: that of the weights") \
     /* network */ \
-    TEXT("model", 'm', "arch", model, NULL, "NAME", TRAIN | FEATURES | EXPORT, \
+    TEXT("model", 'm', "arch", model, NULL, "NAME", TRAIN | FEATURES | EXPORT | DATA, \
          "the network (see engraft models)") \
     TEXT("models", 0, NULL, models, NULL, "NAME,NAME", STUDY | MODELS, \
          "the networks (see engraft models, which also takes patterns: resnet*)") \
-    CHOICE("mode", 0, NULL, mode, "finetune", ("finetune", "frozen", "scratch"), TRAIN, \
-           "train every layer, only the last one, or start from random weights") \
+    CHOICE("mode", 0, NULL, mode, "finetune", ("finetune", "frozen", "scratch", "lp-ft"), TRAIN, \
+           "train every layer, only the last one, start from random weights, or solve the last " \
+           "layer first and train every layer from there") \
     TEXT("modes", 0, NULL, modes, "finetune,frozen", "MODE,MODE", STUDY, \
          "how each network is trained") \
-    TEXT("weights", 'w', "pretrained", weights, NULL, "[MODEL=]FILE", LEARN | FEATURES | MODELS, \
+    TEXT("weights", 'w', "pretrained", weights, NULL, "[MODEL=]FILE", \
+         LEARN | FEATURES | MODELS | DATA, \
          "pretrained weights, .pth or .safetensors; MODEL=FILE, repeated, with several models") \
-    TEXT("cache", 0, "cache-dir", cache, NULL, "DIR", PULL | LEARN | FEATURES | MODELS, \
+    TEXT("cache", 0, "cache-dir", cache, NULL, "DIR", PULL | MODELS | SETS | WHY, \
          "folder of pulled weights: $ENGRAFT_CACHE, else engraft/weights in $XDG_CACHE_HOME or " \
          "~/.cache") \
     TEXT("torch-cache", 0, NULL, torch_cache, NULL, "DIR", PULL | LEARN | FEATURES | MODELS, \
          "PyTorch's folder, looked at first: hub/checkpoints in $TORCH_HOME or ~/.cache/torch") \
-    TEXT("feature-cache", 0, NULL, feature_cache, NULL, "DIR", LEARN | FEATURES | MODELS | EVAL, \
+    TEXT("feature-cache", 0, NULL, feature_cache, NULL, "DIR", \
+         LEARN | FEATURES | MODELS | EVAL | DATA | WHY, \
          "folder of features computed earlier, at most 2 GiB: $ENGRAFT_FEATURE_CACHE, else " \
          "engraft/features in $XDG_CACHE_HOME or ~/.cache") \
-    FLAG("no-feature-cache", 0, "no-cache", no_feature_cache, LEARN | FEATURES | MODELS | EVAL, \
+    FLAG("no-feature-cache", 0, "no-cache", no_feature_cache, \
+         LEARN | FEATURES | MODELS | EVAL | DATA | WHY, \
          "compute features anew and keep none") \
     CHOICE("bn", 0, NULL, bn, "auto", ("auto", "frozen", "stats", "train"), LEARN, \
            "batch norm: nothing moves, statistics move, all trains; auto: frozen mode frozen, " \
@@ -66,17 +91,22 @@ enum {
     REAL("dropout", 0, "drop", dropout, "-1", -1, 0.95, NULL, LEARN, \
          "rate before the last layer; below 0: the network's own") \
     /* recipe */ \
+    CHOICE("recipe", 0, "preset", recipe, "default", ("default", "quick", "xray", "strong"), LEARN, \
+           "values for options that are not given: quick looks, chest radiographs, long training") \
     INT("epochs", 'e', NULL, epochs, "5", 1, 100000, NULL, LEARN | MODELS, \
         "passes over the training images") \
     INT("batch-size", 'b', "batch", batch_size, "16", 1, 65536, "images", RUNS | MODELS | BENCH, \
         "images a step") \
-    CHOICE("opt", 0, "optimizer", opt, "adamw", ("sgd", "adamw"), LEARN, "optimiser") \
+    INT("accumulate", 0, "accumulation-steps,grad-accum-steps", accumulate, "1", 1, 4096, \
+        "batches", LEARN, \
+        "batches a step, as one larger batch but for batch norm, which sees each alone") \
+    CHOICE("opt", 0, "optimizer", opt, "adamw", ("sgd", "adamw", "rmsprop"), LEARN, "optimiser") \
     REAL("lr", 0, "lr0,learning-rate", lr, "0", 0, 1e30, NULL, LEARN, \
          "learning rate; 0: chosen by mode and optimiser (config.json says what it became)") \
-    REAL("momentum", 0, NULL, momentum, "0.9", 0, 1, NULL, LEARN, "momentum of sgd") \
+    REAL("momentum", 0, NULL, momentum, "0.9", 0, 1, NULL, LEARN, "momentum of sgd and rmsprop") \
     REAL("weight-decay", 0, "wd", weight_decay, "0.01", 0, 100, NULL, LEARN, "weight decay") \
     CHOICE("sched", 0, "scheduler,lr-scheduler", sched, "cosine", ("constant", "step", "cosine", \
-           "onecycle"), LEARN, \
+           "onecycle", "plateau"), LEARN, \
            "how the learning rate moves") \
     REAL("warmup-epochs", 0, "lr-warmup-epochs", warmup_epochs, "1", 0, 100000, "epochs", LEARN, \
          "epochs in which the learning rate rises") \
@@ -84,41 +114,95 @@ enum {
          "learning rate at the end of cosine") \
     INT("step-size", 0, "lr-step-size", step_size, "7", 1, 100000, "epochs", LEARN, \
         "epochs between steps of step") \
-    REAL("gamma", 0, "lr-gamma", gamma, "0.1", 1e-6, 1, NULL, LEARN, "factor of a step") \
+    REAL("gamma", 0, "lr-gamma", gamma, "0.1", 1e-6, 1, NULL, LEARN, "factor of a step or a plateau") \
+    INT("plateau-patience", 0, "lr-patience", plateau_patience, "2", 0, 100000, "epochs", LEARN, \
+        "epochs without a better validation loss before the learning rate of plateau falls") \
     CHOICE("class-weights", 0, NULL, class_weights, "auto", ("auto", "none", "balanced"), LEARN, \
            "weight of each class in the loss") \
     REAL("label-smoothing", 0, "smoothing", label_smoothing, "0", 0, 0.99, NULL, LEARN, \
          "label smoothing") \
+    CHOICE("loss", 0, NULL, loss, "ce", ("ce", "focal"), LEARN, \
+           "cross-entropy, or focal: hard images count more") \
+    REAL("focal-gamma", 0, NULL, focal_gamma, "2", 0, 10, NULL, LEARN, \
+         "exponent of the focal loss") \
+    CHOICE("sampler", 0, NULL, sampler, "shuffle", ("shuffle", "balanced"), LEARN, \
+           "balanced: every class equally often in an epoch, its images repeated where it is small") \
+    REAL("layer-decay", 0, "layerwise-decay,llrd", layer_decay, "1", 0.01, 1, NULL, LEARN, \
+         "factor on the learning rate from block to block, from the last layer to the first") \
+    TEXT("unfreeze-from", 0, NULL, unfreeze_from, NULL, "LAYER", LEARN, \
+         "train from this layer or stage on, as layer3 or features.5; what is before stays") \
+    INT("unfreeze-epochs", 0, "gradual-unfreezing", unfreeze_epochs, "0", 0, 100000, "epochs", \
+        LEARN, "let the blocks join from the last to the first over so many epochs; 0: all at once") \
+    REAL("ema", 0, "model-ema-decay,ema-decay", ema, "0", 0, 0.999999, NULL, LEARN, \
+         "decay a step of the moving average of the weights that is scored and kept; 0: none") \
+    INT("average", 0, "swa,soup", average, "0", 0, 1000, "epochs", LEARN, \
+        "mean of the last so many epochs' weights, kept when it is better on validation; 0: none") \
     INT("patience", 0, NULL, patience, "0", 0, 100000, "epochs", LEARN, \
         "epochs without a better validation loss before stopping; 0: never") \
     REAL("clip-grad", 0, "clip-grad-norm", clip_grad, "0", 0, 1e30, NULL, LEARN, \
          "limit of the global gradient norm; 0: none") \
     CHOICE("head", 0, NULL, head, "lbfgs", ("lbfgs", "recipe"), LEARN, \
            "frozen mode: solve the last layer exactly, or train it by the recipe") \
-    REAL("C", 0, NULL, C, "0.01", 1e-12, 1e12, NULL, LEARN, \
-         "inverse L2 penalty of the exact head") \
+    REAL("C", 0, NULL, C, "0.01", 0, 1e12, "or auto", LEARN, \
+         "inverse L2 penalty of the exact head; auto (0): by patient-grouped cross-validation") \
+    INT("views", 0, NULL, views, "1", 1, 256, NULL, LEARN, \
+        "frozen mode: versions of each training image for the head, all but the first augmented") \
+    INT("tta", 0, NULL, tta, "0", 0, 64, NULL, LEARN | EVAL | PREDICT, \
+        "mean over so many versions of each scored image, all but the first moved a little; 0: 1, " \
+        "and for a run what it was scored with") \
+    CHOICE("emulate", 0, NULL, emulate, "none", ("none", "torch-tutorial", "fastai", "keras"), \
+           TRAIN, "frozen mode as these freeze: batch norm that drifts, that trains, that stays") \
+    INT("seeds", 0, NULL, seeds, "1", 1, 1000, "runs", TRAIN, \
+        "train with so many seeds from --seed on, into OUT/seed-N: mean, deviation, interval") \
+    FLAG("find-lr", 0, "lr-find", find_lr, TRAIN, \
+         "sweep the learning rate and suggest one instead of training") \
     /* augmentation */ \
-    CHOICE("augment", 0, "augmentation", augment, "auto", ("auto", "none", "light"), LEARN, \
-           "changes to training images; auto: light, but none in frozen mode") \
-    REAL("crop-min", 0, NULL, crop_min, "0.25", 0.01, 1, NULL, LEARN, \
+    CHOICE("augment", 0, "augmentation", augment, "auto", \
+           ("auto", "none", "light", "xray", "strong"), LEARN | DATA, \
+           "changes to training images; auto: light, but none in frozen mode; the next options, " \
+           "below 0, are the preset's") \
+    REAL("crop-min", 0, NULL, crop_min, "-1", -1, 1, NULL, LEARN | DATA, \
          "smallest area of the random resized crop, share of the image") \
-    REAL("flip", 0, "hflip,fliplr", flip, "0.5", 0, 1, NULL, LEARN, \
+    REAL("flip", 0, "hflip,fliplr", flip, "-1", -1, 1, NULL, LEARN | DATA, \
          "probability of a left-right flip") \
-    REAL("jitter", 0, "color-jitter", jitter, "0.3", 0, 1, NULL, LEARN, \
+    REAL("jitter", 0, "color-jitter", jitter, "-1", -1, 1, NULL, LEARN | DATA, \
          "brightness and contrast factors within 1 +- this") \
+    REAL("rotate", 0, "degrees", rotate, "-1", -1, 180, "degrees", LEARN | DATA, \
+         "rotation within +- this") \
+    REAL("translate", 0, NULL, translate, "-1", -1, 1, NULL, LEARN | DATA, \
+         "shift within +- this share of the side") \
+    REAL("zoom", 0, NULL, zoom, "-1", -1, 0.9, NULL, LEARN | DATA, "scale within 1 +- this") \
+    REAL("gamma-by", 0, NULL, gamma_by, "-1", -1, 3, NULL, LEARN | DATA, \
+         "gamma within 1/(1 + this) and 1 + this") \
+    REAL("blur", 0, NULL, blur, "-1", -1, 20, "pixels", LEARN | DATA, \
+         "largest sigma of a Gaussian blur") \
+    REAL("noise", 0, NULL, noise, "-1", -1, 1, NULL, LEARN | DATA, \
+         "largest sigma of Gaussian noise, share of full scale") \
+    REAL("cutout", 0, "reprob", cutout, "-1", -1, 0.9, NULL, LEARN | DATA, \
+         "largest area of a blanked rectangle, share of the image") \
+    REAL("randaugment", 0, "rand-augment", randaugment, "-1", -1, 30, NULL, LEARN | DATA, \
+         "strength of two operations drawn from RandAugment's list; 0: none") \
+    REAL("mixup", 0, "mixup-alpha", mixup, "-1", -1, 10, NULL, LEARN | DATA, \
+         "alpha of mixup: two images blended; 0: off") \
+    REAL("cutmix", 0, "cutmix-alpha", cutmix, "-1", -1, 10, NULL, LEARN | DATA, \
+         "alpha of cutmix: a rectangle from another image; 0: off") \
     /* running */ \
-    INT("seed", 0, NULL, seed, "0", 0, 9007199254740992.0, NULL, LEARN | FEATURES, "random seed") \
-    INT("threads", 't', NULL, threads, "0", 0, 1024, NULL, RUNS | MODELS | VERSION | BENCH, \
+    INT("seed", 0, NULL, seed, "0", 0, 9007199254740992.0, NULL, \
+        LEARN | FEATURES | DATA | PHANTOM | COMPARE, "random seed") \
+    INT("threads", 't', NULL, threads, "0", 0, 1024, NULL, \
+        RUNS | MODELS | VERSION | BENCH | DATA | PHANTOM | WHY, \
         "compute threads; 0: every processor allowed to the process") \
-    INT("workers", 'j', NULL, workers, "0", 0, 256, NULL, RUNS, "decoding threads; 0: automatic") \
+    INT("workers", 'j', NULL, workers, "0", 0, 256, NULL, RUNS | WHY, \
+        "decoding threads; 0: automatic") \
     SIZE("max-memory", 0, NULL, max_memory, "0", RUNS | BENCH, \
         "keep the process below this, as 800M or 1.5G, with smaller batches; 0: no limit") \
     FLAG("deterministic", 0, NULL, deterministic, RUNS | BENCH, \
          "the same bits for any number of threads; bench says what it costs") \
-    TEXT("out", 'o', "output,output-dir", out, NULL, "PATH", LEARN | FEATURES | REPORT | EXPORT, \
+    TEXT("out", 'o', "output,output-dir", out, NULL, "PATH", \
+        LEARN | FEATURES | REPORT | EXPORT | DATA | EXPLAIN | EVAL, \
          "folder or file that is written") \
-    FLAG("overwrite", 0, "exist-ok,force", overwrite, LEARN | FEATURES | EXPORT, \
-         "replace what is at --out") \
+    FLAG("overwrite", 0, "exist-ok,force", overwrite, LEARN | FEATURES | EXPORT | PHANTOM | EVAL, \
+         "replace what is at --out, or the phantom at OUT") \
     TEXT("resume", 0, NULL, resume, NULL, "RUN", TRAIN, "run folder to continue") \
     /* pull */ \
     TEXT("url", 0, "mirror", url, NULL, "URL", PULL, \
@@ -130,6 +214,19 @@ enum {
     TEXT("ca-file", 0, "cacert", ca_file, NULL, "FILE", PULL, \
          "certificates to trust, PEM (also $SSL_CERT_FILE)") \
     FLAG("dry-run", 'n', NULL, dry_run, PULL, "say what is there and what would be fetched") \
+    /* data, phantom */ \
+    TEXT("preprocessing", 0, NULL, preprocessing_run, NULL, "RUN|MODEL", DATA, \
+         "what the common mistakes of preprocessing would change for this run or model") \
+    FLAG("show-augmentation", 0, NULL, show_augmentation, DATA, \
+         "write a sheet of augmented training images (PNG, --out)") \
+    CHOICE("fail-on", 0, NULL, fail_on, "never", ("never", "error", "warning"), DATA, \
+           "exit with 1 when there is a finding of this weight or more") \
+    TEXT("plant", 0, NULL, plant, NULL, "CAUSE[=STRENGTH]", PHANTOM, \
+         "a fault to plant (causes: see below), repeated; strength 0 to 1, default 0.5") \
+    INT("images", 0, "n", n_images, "400", 8, 10000000, NULL, PHANTOM, "images in all") \
+    TEXT("size", 0, NULL, size, "224x224", "WIDTHxHEIGHT", PHANTOM, "of the images, pixels") \
+    CHOICE("image-format", 0, NULL, image_format, "png", ("png", "jpeg"), PHANTOM, \
+           "files that are written") \
     /* single commands */ \
     FLAG("measure", 0, NULL, measure, MODELS, "time each network on this machine") \
     CHOICE("mode", 0, NULL, bench_mode, "train", ("train", "predict"), BENCH, \
@@ -153,10 +250,29 @@ enum {
     FLAG("transferability", 0, NULL, transferability, MODELS, \
          "with --recommend: LogME of the networks whose weights are here, on the user's images") \
     FLAG("all", 0, NULL, all, INSPECT, "list every tensor") \
-    CHOICE("lang", 0, "language", lang, "en", ("en", "zh-TW"), STUDY | REPORT, \
+    CHOICE("lang", 0, "language", lang, "en", ("en", "zh-TW"), STUDY | REPORT | DATA, \
            "language of the report") \
-    CHOICE("split", 0, NULL, split, "test", ("test", "val", "train"), EVAL, \
+    CHOICE("split", 0, NULL, split, "test", ("test", "val", "train"), EVAL | EXPLAIN, \
            "images that are scored") \
+    TEXT("operating-point", 0, "threshold-by", operating_point, "none", \
+         "none|accuracy|youden|cost=FP:FN|sensitivity=S", EVAL, \
+         "threshold chosen on the run's validation predictions, never on what is scored; none: 0.5") \
+    CHOICE("calibration", 0, "calibrate", calibration, "none", \
+           ("none", "temperature", "platt", "isotonic"), EVAL, \
+           "probabilities corrected by what validation predictions show") \
+    TEXT("predictions", 0, NULL, predictions, NULL, "FILE", EVAL, \
+         "instead of RUN DIR: score this CSV file,label,p_<class>,... again, without images") \
+    TEXT("val-predictions", 0, NULL, val_predictions, NULL, "FILE", EVAL, \
+         "validation predictions to choose on; default: predictions-val.csv of the run") \
+    /* explain */ \
+    CHOICE("method", 0, NULL, method, "gradcam", ("gradcam", "gradcam++", "occlusion"), EXPLAIN, \
+           "gradients at the last feature map, or the fall of the probability under a patch") \
+    TEXT("class", 0, "target-class", target_class, NULL, "NAME", EXPLAIN, \
+         "class that is explained; default: the predicted one") \
+    INT("patch", 0, "patch-size", patch, "32", 1, 4096, "pixels", EXPLAIN, \
+        "side of the square that occlusion covers, of the network's input") \
+    INT("top", 0, NULL, top, "12", 1, 1000, "images", EXPLAIN, \
+        "with a data set in place of images: so many of the worst errors, and of the least certain") \
     /* export */ \
     CHOICE("format", 0, NULL, format, NULL, ("pth", "safetensors", "onnx"), EXPORT, \
            "kind of file that is written; default: by the end of --out's name") \
@@ -165,6 +281,10 @@ enum {
     FLAG("with-preprocessing", 0, NULL, with_preprocessing, EXPORT, \
          "ONNX: take 8-bit RGB pixels (N,H,W,3) and scale and normalise them in the graph") \
     /* output */ \
+    TEXT("cause", 0, "only", cause, NULL, "NAME,NAME", WHY, \
+         "measure only these causes (their names are in the output)") \
+    TEXT("published", 0, NULL, published, NULL, "FILE", COMPARE, \
+         "CSV name,accuracy,loss of figures printed elsewhere: what they can be; a RUN: its n") \
     FLAG("json", 0, NULL, json, ALL, "print the result as JSON") \
     FLAG("quiet", 'q', NULL, quiet, ALL, "no progress and no notes") \
     FLAG("verbose", 'v', NULL, verbose, ALL, "also print every setting in use")
@@ -179,9 +299,10 @@ enum {
 #define JOIN3(a, b, c) a "|" b "|" c
 #define JOIN4(a, b, c, d) a "|" b "|" c "|" d
 #define JOIN5(a, b, c, d, e) a "|" b "|" c "|" d "|" e
-#define JOIN_PICK(a, b, c, d, e, macro, ...) macro
+#define JOIN6(a, b, c, d, e, f) JOIN5(a, b, c, d, e) "|" f
+#define JOIN_PICK(a, b, c, d, e, f, macro, ...) macro
 #define JOIN(...) \
-    JOIN_PICK(__VA_ARGS__, JOIN5, JOIN4, JOIN3, JOIN2, JOIN1, )(__VA_ARGS__)
+    JOIN_PICK(__VA_ARGS__, JOIN6, JOIN5, JOIN4, JOIN3, JOIN2, JOIN1, )(__VA_ARGS__)
 // clang-format on
 #define UNWRAP(...) __VA_ARGS__
 
@@ -207,7 +328,8 @@ enum {
 
 static const eg_option options[] = {
     OPTION_LIST(ROW_FLAG, ROW_INT, ROW_SIZE, ROW_REAL, ROW_TEXT, ROW_CHOICE)};
-enum { N_OPTIONS = sizeof options / sizeof options[0], MAX_CHOICES = 5 };
+enum { N_OPTIONS = sizeof options / sizeof options[0], MAX_CHOICES = 6 };
+_Static_assert((int)N_OPTIONS <= (int)sizeof((eg_options *)0)->given, "eg_options.given");
 
 /* Words of the choices, parallel to `options`; a CHOICE field points into this. */
 #define WORDS_NONE(...)                                                             {NULL},
@@ -245,6 +367,7 @@ void eg_options_init(eg_options *o) {
     for (int i = 0; i < N_OPTIONS; i++)
         /* a fallback that its own option refuses is a defect that test_options.c finds */
         if (options[i].fallback) eg_options_set(o, &options[i], options[i].fallback, NULL);
+    memset(o->given, 0, sizeof o->given);
 }
 
 static eg_status set_flag(bool *field, const eg_option *option, const char *value, eg_error *err) {
@@ -286,7 +409,7 @@ static eg_status set_choice(const char **field, const eg_option *option, const c
     return fail_choice(option, value, err);
 }
 
-eg_status eg_options_set(eg_options *o, const eg_option *option, const char *value, eg_error *err) {
+static eg_status set(eg_options *o, const eg_option *option, const char *value, eg_error *err) {
     void *field = (char *)o + option->offset;
     if (option->type == EG_OPTION_FLAG) return set_flag(field, option, value, err);
     if (!value || !*value)
@@ -307,9 +430,13 @@ eg_status eg_options_set(eg_options *o, const eg_option *option, const char *val
                              option->name, value);
     case EG_OPTION_REAL: {
         double v;
+        /* "or auto": 0 stands for what the program chooses */
+        const bool takes_auto = option->unit && strcmp(option->unit, "or auto") == 0;
+        if (takes_auto && strcmp(value, "auto") == 0) value = "0";
         if (!eg_parse_real(&v, value) || v < option->min || v > option->max)
-            return eg_fail(err, EG_ERR_USAGE, "--%s %s: expected a number from %g to %g",
-                           option->name, value, option->min, option->max);
+            return eg_fail(err, EG_ERR_USAGE, "--%s %s: expected %sa number from %g to %g",
+                           option->name, value, takes_auto ? "auto or " : "", option->min,
+                           option->max);
         *(double *)field = v;
         return EG_OK;
     }
@@ -320,6 +447,12 @@ eg_status eg_options_set(eg_options *o, const eg_option *option, const char *val
         *(const char **)field = value;
         return EG_OK;
     }
+}
+
+eg_status eg_options_set(eg_options *o, const eg_option *option, const char *value, eg_error *err) {
+    eg_status status = set(o, option, value, err);
+    if (status == EG_OK) o->given[option - options] = 1;
+    return status;
 }
 
 /* Is `name` (n characters) the same as `word` (w characters), with '_' counted as '-'? */

@@ -29,28 +29,72 @@ json_t *eg_json_real(double value);
 
 typedef struct {
     int width, height, channels; /* pixels; channels 1 or 3 */
-    uint8_t *pixels;             /* (H,W,C) 8 bit, eg_free */
+    uint8_t *pixels;             /* (H,W,C), eg_free; 8 bit, or uint16_t when deep */
+    bool deep;                   /* samples are uint16_t in the machine's order, full scale 65535 */
 } eg_image;
-void eg_image_free(eg_image *image); /* frees pixels and clears the struct; NULL allowed */
+void eg_image_free(eg_image *image);          /* frees pixels and clears the struct; NULL allowed */
+size_t eg_image_bytes(const eg_image *image); /* of pixels */
 
 typedef struct {
     size_t max_file_bytes; /* default 256 MiB */
     size_t max_pixels;     /* default 89,478,485 (Pillow's warning value) */
-} eg_image_limits;
-#define EG_IMAGE_LIMITS_DEFAULT ((eg_image_limits){(size_t)256 << 20, 89478485})
+    /* 0: exact. Else a JPEG may be decoded at 1/2, 1/4 or 1/8 by libjpeg's DCT scaling, as small as leaves both sides
+     * this many pixels or more; other formats are decoded whole */
+    int min_side;
+} eg_image_options;
+#define EG_IMAGE_OPTIONS_DEFAULT ((eg_image_options){(size_t)256 << 20, 89478485, 0})
 
-/* JPEG or PNG by magic bytes. JPEG: exact (libjpeg-turbo ISLOW, fancy upsampling, as Pillow reads it), gray stays one
- * channel, YCbCr to RGB, CMYK as Pillow's convert("RGB"). PNG: 8 bit; of 16 bit the high byte; palette expanded;
- * alpha dropped as PIL convert("RGB"). A truncated or corrupt stream is an error: "unexpected end of JPEG data".
- * Errors: EG_ERR_INPUT with offset, EG_ERR_LIMIT, EG_ERR_NOT_FOUND, EG_ERR_IO; text begins with the path.     */
-eg_status eg_image_read(eg_image *out, const char *path, const eg_image_limits *limits,
+/* JPEG, PNG, TIFF, PGM/PPM, BMP, WebP (where the library was there at build time) or DICOM, by magic bytes, as Pillow
+ * and pydicom read them. Gray stays one channel; 8 bit a sample, but 16-bit samples of PNG, TIFF, PGM/PPM and DICOM stay
+ * deep. JPEG: exact (libjpeg-turbo ISLOW, fancy upsampling), YCbCr to RGB, CMYK as Pillow's convert("RGB"). EXIF
+ * orientation is applied (JPEG, TIFF). Palettes expanded, alpha dropped as PIL convert("RGB"). The first page or frame
+ * of several. DICOM: rescale slope and intercept, VOI window, MONOCHROME1 inverted. A truncated or corrupt stream is an
+ * error. Errors: EG_ERR_INPUT with offset, EG_ERR_LIMIT, EG_ERR_UNSUPPORTED, EG_ERR_NOT_FOUND, EG_ERR_IO; text begins
+ * with the path. options NULL: the defaults. */
+eg_status eg_image_read(eg_image *out, const char *path, const eg_image_options *options,
                         eg_error *err);
 eg_status eg_image_decode(eg_image *out, const void *data, size_t size,
-                          const eg_image_limits *limits, eg_error *err);
-/* Width, height and channels from the header only. */
-eg_status eg_image_probe(int *width, int *height, int *channels, const char *path, eg_error *err);
-/* For tests, phantoms and reports: encode as PNG (8 bit gray or RGB) into `out`. */
+                          const eg_image_options *options, eg_error *err);
+
+/* What the header says; no pixel is decoded. */
+typedef struct {
+    const char *format;          /* static: "JPEG" "PNG" "TIFF" "PNM" "BMP" "WebP" "DICOM" */
+    int width, height, channels; /* as eg_image_read would give them */
+    int bits;                    /* a sample in the file: 1 to 16 */
+    int orientation;             /* EXIF, 1 to 8; 1: upright or not said */
+    int n_frames;  /* pages of a TIFF, frames of a DICOM file; only the first is read */
+    bool inverted; /* DICOM MONOCHROME1 */
+    char patient
+        [17]; /* DICOM: first 16 hex digits of SHA-256(salt, patient id); "" without id or salt */
+} eg_image_info;
+/* `salt` (n bytes; NULL: no patient). Never gives a patient's id or name in any form but this hash. */
+eg_status eg_image_probe(eg_image_info *out, const char *path, const void *salt, size_t n_salt,
+                         eg_error *err);
+/* Do these first bytes of a file (132 suffice) belong to an image format read here? */
+bool eg_image_recognised(const void *data, size_t size);
+/* For phantoms, reports and tests: encode into `out`. PNG: gray or RGB, 8 or 16 bit. JPEG: 8 bit, quality 1-100. */
 eg_status eg_png_encode(eg_buffer *out, const eg_image *image, eg_error *err);
+eg_status eg_jpeg_encode(eg_buffer *out, const eg_image *image, int quality, eg_error *err);
+
+/* ---- tables (csv.c) ---- */
+
+/* A CSV or TSV file in memory: first line the names of the columns. RFC 4180 (quoted fields, doubled quotes, line breaks
+ * inside them), separator comma, tab or semicolon (whichever the first line has), UTF-8 with or without byte order mark. */
+typedef struct {
+    size_t n_columns, n_rows;
+    const char **names; /* (n_columns) */
+    const char **cells; /* (n_rows, n_columns), NUL-terminated */
+    size_t *lines;      /* (n_rows) line of the file that a row begins on, from 1 */
+    eg_arena *arena;    /* owns everything */
+} eg_csv;
+/* At most 256 MiB. Errors name the line: a row with another number of fields, an open quote, a NUL, not UTF-8. */
+eg_status eg_csv_read(eg_csv *out, const char *path, eg_error *err);
+eg_status eg_csv_parse(eg_csv *out, const char *text, size_t size, eg_error *err);
+void eg_csv_free(eg_csv *table);
+/* Index of the column called so (case ignored), or -1. */
+int eg_csv_column(const eg_csv *table, const char *name);
+/* One CSV field, quoted when it needs it. */
+void eg_csv_add(eg_buffer *b, const char *text);
 
 /* ---- tensors of weights files ---- */
 
@@ -133,9 +177,19 @@ typedef struct {
     size_t n_bytes;
 } eg_npy_array;
 typedef struct eg_npz eg_npz;
-/* Read an .npz (stored or deflated members) through libzip, with the limits of formats.md 1.7. */
+/* Open an .npz and read the headers of its arrays (formats.md 1.7; zip64 too). Stored arrays stay in the mapped file,
+ * which may be many GiB; deflated ones are inflated when first asked for. */
 eg_status eg_npz_read(eg_npz **out, const char *path, eg_error *err);
-const eg_npy_array *eg_npz_find(const eg_npz *npz, const char *name); /* NULL: absent */
+size_t eg_npz_count(const eg_npz *npz);
+/* Member i in the order of the file. `data` is NULL until eg_npz_get; `descr` "" when it is no array read here (why:
+ * eg_npz_get). */
+const eg_npy_array *eg_npz_at(const eg_npz *npz, size_t i);
+/* The same by name; NULL: absent. */
+const eg_npy_array *eg_npz_find(const eg_npz *npz, const char *name);
+/* The array with its data (aligned to its elements, good until eg_npz_free), check sum compared the first time.
+ * EG_ERR_NOT_FOUND: no such array; EG_ERR_INPUT, EG_ERR_UNSUPPORTED; EG_ERR_LIMIT: deflated and above 4 GiB; text begins
+ * with the path. Not for two threads at a time on one npz; what it gave may be read by any. */
+eg_status eg_npz_get(const eg_npy_array **out, eg_npz *npz, const char *name, eg_error *err);
 void eg_npz_free(eg_npz *npz);
 /* Write an uncompressed .npz that numpy.load(allow_pickle=False) reads; crash-safe; byte-reproducible (fixed dates). */
 eg_status eg_npz_write(const char *path, const eg_npy_array *arrays, size_t n, eg_error *err);

@@ -1,11 +1,13 @@
 /* JPEG through libjpeg (the version 6b interface of libjpeg-turbo), giving the pixels that Pillow
  * gives: accurate integer inverse DCT, smooth chroma upsampling; gray stays gray, YCbCr becomes
- * RGB, CMYK becomes RGB by Pillow's rule.
+ * RGB, CMYK becomes RGB by Pillow's rule. The EXIF orientation is applied. With options->min_side
+ * libjpeg may decode at 1/2, 1/4 or 1/8 (DCT scaling), which is faster and not exact.
  *
  * libjpeg reports by callbacks that must not return: the error manager here jumps back with setjmp.
  * Its warnings (cut or damaged data, shown as gray areas) are errors here, since such a picture
  * must not train a network unseen. Data behind the end of the first image (multi-picture files) is
- * not read. Read first: image_formats.h. */
+ * not read. Read first: image_formats.h;
+ * writing: jpeg_encode.c. */
 #include "codec/image_formats.h"
 #include <setjmp.h>
 #include <stdio.h>
@@ -15,6 +17,7 @@
 #include <jerror.h>
 #include <jpeglib.h>
 
+enum { ROWS_A_CALL = 16 };
 enum { MAX_SCANS = 100 };                          /* a real progressive file has about 10 */
 static const long max_decoder_bytes = 1024L << 20; /* coefficients of a progressive file */
 
@@ -141,44 +144,74 @@ static void read_header(jpeg_job *job) {
     job->image.channels = n == 1 ? 1 : 3;
 }
 
-/* Row by row into place; CMYK by way of a row of its own. */
+/* Some rows a call into place; CMYK row by row by way of a row of its own. */
 static void read_rows(jpeg_job *job) {
     struct jpeg_decompress_struct *cinfo = &job->cinfo;
     size_t stride = (size_t)job->image.width * (size_t)job->image.channels;
     while (cinfo->output_scanline < cinfo->output_height) {
         uint8_t *row = job->image.pixels + cinfo->output_scanline * stride;
-        uint8_t *target = job->cmyk_row != NULL ? job->cmyk_row : row;
-        if (jpeg_read_scanlines(cinfo, &target, 1) != 1) continue;
-        if (job->cmyk_row != NULL) cmyk_to_rgb(row, job->cmyk_row, job->image.width);
+        if (job->cmyk_row != NULL) {
+            uint8_t *target = job->cmyk_row;
+            if (jpeg_read_scanlines(cinfo, &target, 1) != 1) continue;
+            cmyk_to_rgb(row, job->cmyk_row, job->image.width);
+            continue;
+        }
+        JSAMPROW rows[ROWS_A_CALL];
+        JDIMENSION n = cinfo->output_height - cinfo->output_scanline;
+        if (n > ROWS_A_CALL) n = ROWS_A_CALL;
+        for (JDIMENSION i = 0; i < n; i++) rows[i] = row + i * stride;
+        jpeg_read_scanlines(cinfo, rows, n);
     }
 }
 
-/* The settings are libjpeg's defaults, named because Pillow's pixels depend on them. */
-static void decode(jpeg_job *job, const eg_image_limits *limits) {
+/* The smallest of 1, 1/2, 1/4, 1/8 that leaves both sides `min_side` pixels or more (0: 1). Sides
+ * are rounded up, as libjpeg does. */
+static int choose_eighths(const eg_image *full, int min_side) {
+    int shorter = full->width < full->height ? full->width : full->height;
+    int eighths = 8;
+    while (min_side > 0 && eighths > 1) {
+        int64_t reduced = ((int64_t)shorter * (eighths / 2) + 7) / 8;
+        if (reduced < min_side) break;
+        eighths /= 2;
+    }
+    return eighths;
+}
+
+/* The settings are libjpeg's defaults, named because Pillow's pixels depend on them. The limit is
+ * asked for the full size also where less is decoded, so that a file passes or not whatever the
+ * options. */
+static void decode(jpeg_job *job, const eg_image_options *options) {
     struct jpeg_decompress_struct *cinfo = &job->cinfo;
     read_header(job);
-    job->status = eg_codec_image_alloc(&job->image, limits, job->err);
+    job->status = eg_codec_image_limit(&job->image, options, job->err);
     if (job->status != EG_OK) longjmp(job->jump, 1);
-    if (cinfo->num_components == 4) {
-        job->cmyk_row = eg_malloc((size_t)job->image.width * 4);
-        if (job->cmyk_row == NULL) {
-            job->status = eg_fail(job->err, EG_ERR_NO_MEMORY, "no memory for a row of the JPEG");
-            longjmp(job->jump, 1);
-        }
-    }
+    cinfo->scale_num = (unsigned)choose_eighths(&job->image, options->min_side);
+    cinfo->scale_denom = 8;
     cinfo->dct_method = JDCT_ISLOW;
     cinfo->do_fancy_upsampling = TRUE;
     cinfo->out_color_space = cinfo->num_components == 1   ? JCS_GRAYSCALE
                              : cinfo->num_components == 3 ? JCS_RGB
                                                           : JCS_CMYK;
+    jpeg_calc_output_dimensions(cinfo);
+    job->image.width = (int)cinfo->output_width;
+    job->image.height = (int)cinfo->output_height;
+    job->status = eg_codec_image_alloc(&job->image, options, job->err);
+    if (job->status == EG_OK && cinfo->num_components == 4) {
+        job->cmyk_row = eg_malloc((size_t)job->image.width * 4);
+        if (job->cmyk_row == NULL) {
+            job->status = eg_fail(job->err, EG_ERR_NO_MEMORY, "no memory for a row of the JPEG");
+        }
+    }
+    if (job->status != EG_OK) longjmp(job->jump, 1);
     jpeg_start_decompress(cinfo);
     read_rows(job);
     jpeg_finish_decompress(cinfo); /* reads on to the end marker: a cut tail is found here */
 }
 
-/* `limits` NULL: header only. */
-static eg_status run(eg_image *out, const uint8_t *data, size_t size, const eg_image_limits *limits,
-                     eg_error *err) {
+/* `options` NULL: header only. On success the pixels (or NULL) and the size as in the file are in
+ * *out. */
+static eg_status run(eg_image *out, int *bits, const uint8_t *data, size_t size,
+                     const eg_image_options *options, eg_error *err) {
     jpeg_job *job = eg_calloc(1, sizeof *job);
     if (job == NULL) return eg_fail(err, EG_ERR_NO_MEMORY, "no memory for the JPEG decoder");
     job->data = data;
@@ -186,12 +219,13 @@ static eg_status run(eg_image *out, const uint8_t *data, size_t size, const eg_i
     job->err = err;
     start(job);
     if (setjmp(job->jump) == 0) {
-        if (limits != NULL) {
-            decode(job, limits);
+        if (options != NULL) {
+            decode(job, options);
         } else {
             read_header(job);
         }
     }
+    *bits = job->cinfo.data_precision;
     jpeg_destroy_decompress(&job->cinfo);
     eg_free(job->cmyk_row);
     eg_status status = job->status;
@@ -205,10 +239,31 @@ static eg_status run(eg_image *out, const uint8_t *data, size_t size, const eg_i
 }
 
 eg_status eg_codec_jpeg_decode(eg_image *out, const uint8_t *data, size_t size,
-                               const eg_image_limits *limits, eg_error *err) {
-    return run(out, data, size, limits, err);
+                               const eg_image_options *options, eg_error *err) {
+    eg_image image;
+    int bits;
+    EG_TRY(run(&image, &bits, data, size, options, err));
+    eg_status status = eg_codec_image_orient(&image, eg_codec_jpeg_orientation(data, size), err);
+    if (status != EG_OK) {
+        eg_image_free(&image);
+        return status;
+    }
+    *out = image;
+    return EG_OK;
 }
 
-eg_status eg_codec_jpeg_probe(eg_image *out, const uint8_t *data, size_t size, eg_error *err) {
-    return run(out, data, size, NULL, err);
+eg_status eg_codec_jpeg_probe(eg_image_info *out, const uint8_t *data, size_t size, eg_error *err) {
+    eg_image header;
+    int bits;
+    EG_TRY(run(&header, &bits, data, size, NULL, err));
+    int orientation = eg_codec_jpeg_orientation(data, size);
+    bool turns = eg_codec_orientation_turns(orientation);
+    *out = (eg_image_info){.format = "JPEG",
+                           .width = turns ? header.height : header.width,
+                           .height = turns ? header.width : header.height,
+                           .channels = header.channels,
+                           .bits = bits,
+                           .orientation = orientation,
+                           .n_frames = 1};
+    return EG_OK;
 }

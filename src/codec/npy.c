@@ -180,9 +180,9 @@ static bool count_bytes(size_t *out, size_t item_bytes, const int64_t *dims, int
 }
 
 /* Lengths are checked before what they announce is touched. */
-eg_status eg_codec_npy_parse(eg_codec_npy_header *out, const uint8_t *data, size_t size,
-                             eg_error *err) {
-    eg_cursor c = {.data = data, .size = size};
+eg_status eg_codec_npy_parse_head(eg_codec_npy_header *out, const uint8_t *data, size_t have,
+                                  size_t size, eg_error *err) {
+    eg_cursor c = {.data = data, .size = have};
     const uint8_t *magic = eg_cursor_take(&c, 6);
     if (magic == NULL || memcmp(magic, "\x93NUMPY", 6) != 0) {
         return eg_fail_at(err, EG_ERR_INPUT, 0, "not a .npy array (wrong magic)");
@@ -208,7 +208,7 @@ eg_status eg_codec_npy_parse(eg_codec_npy_header *out, const uint8_t *data, size
     header_text h = {.size = length, .base = c.pos, .err = err};
     h.text = ok ? (const char *)eg_cursor_take(&c, length) : NULL;
     if (h.text == NULL) {
-        return eg_fail_at(err, EG_ERR_INPUT, (int64_t)size, "the .npy header is cut short");
+        return eg_fail_at(err, EG_ERR_INPUT, (int64_t)have, "the .npy header is cut short");
     }
     eg_codec_npy_header header = {.data_offset = c.pos};
     EG_TRY(parse_dict(&header, &h));
@@ -220,6 +220,11 @@ eg_status eg_codec_npy_parse(eg_codec_npy_header *out, const uint8_t *data, size
     }
     *out = header;
     return EG_OK;
+}
+
+eg_status eg_codec_npy_parse(eg_codec_npy_header *out, const uint8_t *data, size_t size,
+                             eg_error *err) {
+    return eg_codec_npy_parse_head(out, data, size, size, err);
 }
 
 /* ---- writing ---- */

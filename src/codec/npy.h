@@ -21,11 +21,15 @@ size_t eg_codec_npy_item_bytes(const char *descr);
  * have offsets. */
 eg_status eg_codec_npy_parse(eg_codec_npy_header *out, const uint8_t *data, size_t size,
                              eg_error *err);
+/* The same of a file of `size` bytes whose first `have` are at `data` (10,012 hold every header). */
+eg_status eg_codec_npy_parse_head(eg_codec_npy_header *out, const uint8_t *data, size_t have,
+                                  size_t size, eg_error *err);
+enum { EG_NPY_HEAD_BYTES = 10012 };
 /* Write the header (a multiple of 64 bytes long) of an array to `out`; n_bytes must fit dims and
  * dtype. */
 eg_status eg_codec_npy_header_write(eg_buffer *out, const eg_npy_array *array, eg_error *err);
 
-/* eg_npz_read of bytes in memory; copies what it keeps. */
+/* eg_npz_read of bytes in memory, which stay the caller's and must outlive *out. */
 eg_status eg_codec_npz_decode(eg_npz **out, const void *data, size_t size, eg_error *err);
 
 #endif

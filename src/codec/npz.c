@@ -1,225 +1,256 @@
-/* .npz: a zip of .npy files. Read through libzip, written by ourselves (stored, fixed date:
- * byte-reproducible).
+/* .npz: a zip of .npy files. The directory and what is checked of it: zip_directory.c; written by
+ * ourselves (stored, fixed date: byte-reproducible).
  *
- * Limits before memory: members, names, total size, and the ratio that DEFLATE can reach at most,
- * so that a small file cannot ask for much. The CRC of every member is compared. Arrays above 4 GiB
- * in all are refused, not written with zip64. Read first: npy.h, npy.c. */
+ * Opening reads the headers of the arrays and no data. A stored array is a view into the file where
+ * its elements lie aligned there, which bytes always do, so that data sets of many GiB cost address
+ * space only; a deflated one is inflated when first asked for. The CRC is compared at that time and
+ * not at opening, which would read the whole file from disk to list its names. Arrays above 4 GiB in
+ * all are not written with zip64. Read first: npy.h, npy.c. */
 #include "codec/npy.h"
+#include "codec/utf8.h"
 #include "codec/zip_directory.h"
+#include <stdio.h>
 #include <string.h>
-#include <zip.h>
 #include <zlib.h>
 
-enum { MAX_MEMBERS = 10000, MAX_NAME_BYTES = 200, DEFLATE_RATIO = 1032 };
-static const size_t max_total_bytes = (size_t)4 << 30;
+enum { MAX_MEMBERS = 10000, MAX_NAME_BYTES = 200 };
+static const size_t max_file_bytes = (size_t)1 << 40;
+/* What one array may take of the heap: a deflated one, or one that must be moved to be aligned. */
+static const size_t max_array_bytes = (size_t)4 << 30;
+
+/* One member of the archive. */
+typedef struct {
+    eg_npy_array array; /* data NULL until loaded; descr "" when it is no array read here */
+    const eg_zip_member *member;
+    char *name;
+    char descr[16];
+    void *block; /* heap behind array.data; NULL: a view, or not loaded */
+    bool loaded;
+} npz_slot;
 
 struct eg_npz {
-    eg_npy_array *arrays;
-    void **blocks; /* of arrays[i]: the whole member; its data point into it */
+    eg_file_view view; /* of the file; empty when the bytes are the caller's */
+    char *path;        /* for messages; NULL when the bytes are the caller's */
+    eg_zip_directory *zip;
+    npz_slot *slots;
     size_t n;
 };
 
 void eg_npz_free(eg_npz *npz) {
     if (npz == NULL) return;
     for (size_t i = 0; i < npz->n; i++) {
-        eg_free((char *)(uintptr_t)npz->arrays[i].name);
-        eg_free((char *)(uintptr_t)npz->arrays[i].descr);
-        eg_free(npz->blocks[i]);
+        eg_free(npz->slots[i].name);
+        eg_free(npz->slots[i].block);
     }
-    eg_free(npz->arrays);
-    eg_free(npz->blocks);
+    eg_free(npz->slots);
+    eg_codec_zip_close(npz->zip);
+    eg_free(npz->path);
+    eg_file_close(&npz->view);
     eg_free(npz);
 }
 
-/* Linear: an .npz here has a handful of arrays. */
-const eg_npy_array *eg_npz_find(const eg_npz *npz, const char *name) {
-    for (size_t i = 0; i < npz->n; i++) {
-        if (strcmp(npz->arrays[i].name, name) == 0) return &npz->arrays[i];
-    }
+size_t eg_npz_count(const eg_npz *npz) {
+    return npz->n;
+}
+
+const eg_npy_array *eg_npz_at(const eg_npz *npz, size_t i) {
+    return &npz->slots[i].array;
+}
+
+/* Linear: an .npz has a handful of arrays. */
+static npz_slot *find_slot(const eg_npz *npz, const char *name) {
+    for (size_t i = 0; i < npz->n; i++)
+        if (strcmp(npz->slots[i].name, name) == 0) return &npz->slots[i];
     return NULL;
+}
+
+const eg_npy_array *eg_npz_find(const eg_npz *npz, const char *name) {
+    const npz_slot *slot = find_slot(npz, name);
+    return slot != NULL ? &slot->array : NULL;
 }
 
 /* ---- reading ---- */
 
-/* What is left of the budget while members are read. */
-typedef struct {
-    zip_t *zip;
-    size_t file_bytes;
-    size_t bytes_left;
-    eg_error *err;
-} npz_reader;
-
-/* libzip's code as ours. */
-static eg_status fail_zip(eg_error *err, int code) {
-    zip_error_t e;
-    zip_error_init_with_code(&e, code);
-    eg_status status = code == ZIP_ER_MEMORY ? EG_ERR_NO_MEMORY : EG_ERR_INPUT;
-    eg_fail(err, status, "not a sound .npz file: %s", zip_error_strerror(&e));
-    zip_error_fini(&e);
-    return status;
+/* "x.npy" is the array x; other members are listed by their whole names, as numpy.load does. */
+static bool is_array_name(const char *name, size_t n) {
+    return n > 4 && strcmp(name + n - 4, ".npy") == 0;
 }
 
-/* Everything that the directory claims about a member, before memory is asked for. */
-static eg_status check_member(const npz_reader *r, const zip_stat_t *st) {
-    const zip_uint64_t need =
-        ZIP_STAT_NAME | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_COMP_METHOD;
-    if ((st->valid & need) != need || st->name == NULL) {
-        return eg_fail(r->err, EG_ERR_INPUT, "a member without name or size");
-    }
-    size_t n = strlen(st->name);
-    if (n > MAX_NAME_BYTES || n <= 4 || strcmp(st->name + n - 4, ".npy") != 0) {
-        return eg_fail(r->err, EG_ERR_INPUT, "member '%.64s' is not a .npy array", st->name);
-    }
-    if (st->comp_method != ZIP_CM_STORE && st->comp_method != ZIP_CM_DEFLATE) {
-        return eg_fail(r->err, EG_ERR_UNSUPPORTED,
-                       "member '%s': compression method %d, supported are stored and deflated",
-                       st->name, st->comp_method);
-    }
-    if ((st->valid & ZIP_STAT_ENCRYPTION_METHOD) && st->encryption_method != ZIP_EM_NONE) {
-        return eg_fail(r->err, EG_ERR_UNSUPPORTED, "member '%s' is encrypted", st->name);
-    }
-    bool stored = st->comp_method == ZIP_CM_STORE;
-    if (st->comp_size > r->file_bytes || (stored && st->comp_size != st->size) ||
-        st->size / DEFLATE_RATIO > st->comp_size) {
-        return eg_fail(r->err, EG_ERR_INPUT, "member '%s' lies about its size: %ju from %ju bytes",
-                       st->name, (uintmax_t)st->size, (uintmax_t)st->comp_size);
-    }
-    if (st->size > r->bytes_left) {
-        return eg_fail(r->err, EG_ERR_LIMIT, "more than %zu bytes in all", max_total_bytes);
-    }
-    return EG_OK;
+/* The header of the member's array. Errors begin with the member's name. */
+static eg_status read_header(eg_codec_npy_header *out, const eg_zip_member *m, uint8_t *room,
+                             eg_error *err) {
+    const uint8_t *bytes;
+    size_t n;
+    char shown[120];
+    eg_codec_printable(shown, sizeof shown, m->name, strlen(m->name));
+    if (!is_array_name(m->name, strlen(m->name)))
+        return eg_fail(err, EG_ERR_INPUT, "member '%s' is not a .npy array", shown);
+    EG_TRY(eg_codec_zip_peek(&bytes, &n, room, EG_NPY_HEAD_BYTES, m, err));
+    eg_status status = eg_codec_npy_parse_head(out, bytes, n, m->n_bytes, err);
+    if (status == EG_OK) return EG_OK;
+    if (err != NULL) err->offset = -1; /* it was one of the member, not of the file */
+    return eg_error_in(err, status, shown);
 }
 
-/* Exactly `size` bytes and then the end, where libzip compares the CRC. */
-static eg_status read_bytes(const npz_reader *r, zip_uint64_t index, uint8_t *block, size_t size,
-                            const char *name) {
-    zip_file_t *file = zip_fopen_index(r->zip, index, 0);
-    if (file == NULL) return fail_zip(r->err, zip_error_code_zip(zip_get_error(r->zip)));
-    size_t got = 0;
-    bool sound = true;
-    while (sound && got < size) {
-        zip_int64_t n = zip_fread(file, block + got, size - got);
-        sound = n > 0;
-        if (sound) got += (size_t)n;
-    }
-    uint8_t extra;
-    sound = sound && zip_fread(file, &extra, 1) == 0;
-    eg_status status = EG_OK;
-    if (!sound) {
-        const char *why = zip_error_strerror(zip_file_get_error(file));
-        status = eg_fail_at(
-            r->err, EG_ERR_INPUT, (int64_t)got, "member '%s' is damaged after %zu of %zu bytes: %s",
-            name, got, size,
-            zip_error_code_zip(zip_file_get_error(file)) == ZIP_ER_OK ? "wrong length" : why);
-    }
-    zip_fclose(file);
-    return status;
-}
-
-/* One member to one array of `npz`; its block holds the whole .npy file. */
-static eg_status read_member(eg_npz *npz, npz_reader *r, zip_uint64_t index) {
-    zip_stat_t st;
-    if (zip_stat_index(r->zip, index, 0, &st) != 0) {
-        return fail_zip(r->err, zip_error_code_zip(zip_get_error(r->zip)));
-    }
-    EG_TRY(check_member(r, &st));
-    r->bytes_left -= st.size;
-    uint8_t *block = eg_malloc(st.size > 0 ? st.size : 1);
-    char *name = eg_strndup(st.name, strlen(st.name) - 4);
+/* Name, dtype and shape; what is wrong with the member is said when it is asked for. */
+static eg_status list_member(eg_npz *npz, const eg_zip_member *m, uint8_t *room, eg_error *err) {
+    npz_slot *slot = &npz->slots[npz->n];
     eg_codec_npy_header header = {0};
-    eg_status status = EG_OK;
-    if (block == NULL || name == NULL) {
-        status = eg_fail(r->err, EG_ERR_NO_MEMORY, "no memory for member '%s'", st.name);
-    }
-    if (status == EG_OK && eg_npz_find(npz, name) != NULL) {
-        status = eg_fail(r->err, EG_ERR_INPUT, "two members are called '%s'", st.name);
-    }
-    if (status == EG_OK) status = read_bytes(r, index, block, st.size, st.name);
-    if (status == EG_OK) {
-        status = eg_codec_npy_parse(&header, block, st.size, r->err);
-        if (status != EG_OK) status = eg_error_in(r->err, status, st.name);
-    }
-    char *descr = NULL;
-    if (status == EG_OK && (descr = eg_strdup(header.descr)) == NULL) {
-        status = eg_fail(r->err, EG_ERR_NO_MEMORY, "no memory for member '%s'", st.name);
-    }
-    if (status != EG_OK) {
-        eg_free(block);
-        eg_free(name);
-        return status;
-    }
-    /* NumPy pads to 64 bytes; where another writer did not, the data are moved to where the kernels
-     * like them */
-    uint8_t *data = block + header.data_offset;
-    if (header.data_offset % 64 != 0) data = memmove(block, data, header.n_bytes);
-    eg_npy_array *array = &npz->arrays[npz->n];
-    *array = (eg_npy_array){.name = name,
-                            .descr = descr,
-                            .n_dims = header.n_dims,
-                            .data = data,
-                            .n_bytes = header.n_bytes};
-    memcpy(array->dims, header.dims, sizeof array->dims);
-    npz->blocks[npz->n++] = block;
+    eg_status status = read_header(&header, m, room, NULL);
+    size_t n = strlen(m->name);
+    if (status != EG_ERR_NO_MEMORY)
+        slot->name = eg_strndup(m->name, is_array_name(m->name, n) ? n - 4 : n);
+    if (slot->name == NULL)
+        return eg_fail(err, EG_ERR_NO_MEMORY, "no memory for the list of arrays");
+    npz->n++;
+    if (find_slot(npz, slot->name) != slot)
+        return eg_fail(err, EG_ERR_INPUT, "two members are called '%s'",
+                       eg_codec_printable((char[80]){0}, 80, slot->name, strlen(slot->name)));
+    slot->member = m;
+    slot->array = (eg_npy_array){.name = slot->name, .descr = slot->descr};
+    if (status != EG_OK) return EG_OK;
+    memcpy(slot->descr, header.descr, sizeof slot->descr);
+    slot->array.n_dims = header.n_dims;
+    slot->array.n_bytes = header.n_bytes;
+    memcpy(slot->array.dims, header.dims, sizeof header.dims);
     return EG_OK;
 }
 
-static eg_status read_members(eg_npz **out, npz_reader *r) {
-    zip_int64_t n = zip_get_num_entries(r->zip, 0);
-    if (n < 0 || n > MAX_MEMBERS) {
-        return eg_fail(r->err, EG_ERR_LIMIT, "%jd members, the limit is %d", (intmax_t)n,
-                       MAX_MEMBERS);
-    }
-    eg_npz *npz = eg_calloc(1, sizeof *npz);
-    if (npz != NULL) {
-        npz->arrays = eg_calloc((size_t)n + 1, sizeof *npz->arrays);
-        npz->blocks = eg_calloc((size_t)n + 1, sizeof *npz->blocks);
-    }
-    eg_status status = EG_OK;
-    if (npz == NULL || npz->arrays == NULL || npz->blocks == NULL) {
-        status = eg_fail(r->err, EG_ERR_NO_MEMORY, "no memory for the .npz file");
-    }
-    for (zip_int64_t i = 0; status == EG_OK && i < n; i++) {
-        status = read_member(npz, r, (zip_uint64_t)i);
-    }
-    if (status != EG_OK) {
-        eg_npz_free(npz);
-        return status;
-    }
-    *out = npz;
-    return EG_OK;
-}
-
-/* ZIP_CHECKCONS: local headers must agree with the directory, or two readers could see two
- * files. */
-eg_status eg_codec_npz_decode(eg_npz **out, const void *data, size_t size, eg_error *err) {
+/* Bytes behind `npz->zip`'s archive must outlive *npz. */
+static eg_status list_members(eg_npz *npz, const void *data, size_t size, eg_error *err) {
     if (size == 0) return eg_fail_at(err, EG_ERR_INPUT, 0, "the file is empty");
-    if (size < 22 || memcmp(data, "PK", 2) != 0) {
+    if (size < 22 || memcmp(data, "PK", 2) != 0)
         return eg_fail_at(err, EG_ERR_INPUT, 0, "not an .npz file (not a zip archive)");
-    }
-    zip_error_t e;
-    zip_error_init(&e);
-    zip_source_t *source = zip_source_buffer_create(data, size, 0, &e);
-    zip_t *zip = NULL;
-    if (source != NULL) zip = zip_open_from_source(source, ZIP_RDONLY | ZIP_CHECKCONS, &e);
-    if (zip == NULL) {
-        zip_source_free(source);
-        eg_status failed = fail_zip(err, zip_error_code_zip(&e));
-        zip_error_fini(&e);
-        return failed;
-    }
-    npz_reader r = {.zip = zip, .file_bytes = size, .bytes_left = max_total_bytes, .err = err};
-    eg_status status = read_members(out, &r);
-    zip_discard(zip);
-    zip_error_fini(&e);
+    EG_TRY(eg_codec_zip_open(&npz->zip, data, size, err));
+    size_t n = npz->zip->n;
+    if (n > MAX_MEMBERS)
+        return eg_fail(err, EG_ERR_LIMIT, "%zu members, the limit is %d", n, MAX_MEMBERS);
+    npz->slots = eg_calloc(n, sizeof *npz->slots);
+    uint8_t *room = eg_malloc(EG_NPY_HEAD_BYTES);
+    eg_status status = EG_OK;
+    if (npz->slots == NULL || room == NULL)
+        status = eg_fail(err, EG_ERR_NO_MEMORY, "no memory for the list of arrays");
+    for (size_t i = 0; status == EG_OK && i < n; i++)
+        status = list_member(npz, &npz->zip->members[i], room, err);
+    eg_free(room);
+    return status;
+}
+
+eg_status eg_codec_npz_decode(eg_npz **out, const void *data, size_t size, eg_error *err) {
+    eg_npz *npz = eg_calloc(1, sizeof *npz);
+    if (npz == NULL) return eg_fail(err, EG_ERR_NO_MEMORY, "no memory for the .npz file");
+    eg_status status = list_members(npz, data, size, err);
+    if (status == EG_OK)
+        *out = npz;
+    else
+        eg_npz_free(npz);
     return status;
 }
 
 eg_status eg_npz_read(eg_npz **out, const char *path, eg_error *err) {
     eg_file_view view;
-    EG_TRY(eg_file_open(&view, path, max_total_bytes + ((size_t)1 << 20), err));
-    eg_status status = eg_codec_npz_decode(out, view.data, view.size, err);
-    if (status != EG_OK) status = eg_error_in(err, status, path);
-    eg_file_close(&view);
+    eg_npz *npz = NULL;
+    EG_TRY(eg_file_open(&view, path, max_file_bytes, err));
+    eg_status status = eg_codec_npz_decode(&npz, view.data, view.size, err);
+    if (status != EG_OK) {
+        eg_file_close(&view);
+        return eg_error_in(err, status, path);
+    }
+    npz->view = view;
+    npz->path = eg_strdup(path);
+    if (npz->path == NULL) {
+        eg_npz_free(npz);
+        return eg_fail(err, EG_ERR_NO_MEMORY, "%s: no memory for the .npz file", path);
+    }
+    *out = npz;
+    return EG_OK;
+}
+
+/* ---- data ---- */
+
+/* What the elements must be aligned to: their size; the characters of texts. */
+static size_t alignment_of(const eg_codec_npy_header *header) {
+    if (header->descr[1] == 'U') return 4;
+    return header->descr[1] == 'S' ? 1 : header->item_bytes;
+}
+
+static eg_status fail_large(const npz_slot *slot, const char *how, const char *hint,
+                            eg_error *err) {
+    return eg_fail(err, EG_ERR_LIMIT, "array '%.64s' is %s and has %zu bytes, the limit is %zu%s",
+                   slot->name, how, slot->member->n_bytes, max_array_bytes, hint);
+}
+
+/* A stored member: its check sum, then where it lies, or a copy when that is not aligned. */
+static eg_status load_stored(npz_slot *slot, const eg_codec_npy_header *header, eg_error *err) {
+    const eg_zip_member *m = slot->member;
+    if (eg_codec_crc32(m->data, m->n_bytes) != m->crc)
+        return eg_fail_at(
+            err, EG_ERR_INPUT, (int64_t)m->offset,
+            "array '%.64s': its check sum (CRC32) is wrong: the data is damaged - get "
+            "the file again",
+            slot->name);
+    const uint8_t *data = m->data + header->data_offset;
+    if ((uintptr_t)data % alignment_of(header) != 0 && header->n_bytes > 0) {
+        if (header->n_bytes > max_array_bytes)
+            return fail_large(slot, "not aligned in the file", " - store it alone in a file", err);
+        slot->block = eg_malloc(header->n_bytes);
+        if (slot->block == NULL)
+            return eg_fail(err, EG_ERR_NO_MEMORY, "no memory for array '%.64s' of %zu bytes",
+                           slot->name, header->n_bytes);
+        data = memcpy(slot->block, data, header->n_bytes);
+    }
+    slot->array.data = data;
+    return EG_OK;
+}
+
+/* A deflated member: the block holds the whole .npy file. NumPy pads its header to 64 bytes; where
+ * another writer did not, the data are moved to where the kernels like them. */
+static eg_status load_deflated(npz_slot *slot, const eg_codec_npy_header *header, eg_error *err) {
+    const uint8_t *bytes;
+    EG_TRY(eg_codec_zip_unpack(&bytes, &slot->block, slot->member, err));
+    uint8_t *data = (uint8_t *)slot->block + header->data_offset;
+    if (header->data_offset % 64 != 0) data = memmove(slot->block, data, header->n_bytes);
+    slot->array.data = data;
+    return EG_OK;
+}
+
+static eg_status load(npz_slot *slot, eg_error *err) {
+    eg_codec_npy_header header;
+    if (slot->member->deflated && slot->member->n_bytes > max_array_bytes)
+        return fail_large(slot, "deflated",
+                          " - unpack the .npz, and pack it again without compression (zip -0)",
+                          err);
+    uint8_t *room = eg_malloc(EG_NPY_HEAD_BYTES);
+    if (room == NULL) return eg_fail(err, EG_ERR_NO_MEMORY, "no memory to read an array");
+    eg_status status = read_header(&header, slot->member, room, err);
+    eg_free(room);
+    EG_TRY(status);
+    EG_TRY(slot->member->deflated ? load_deflated(slot, &header, err)
+                                  : load_stored(slot, &header, err));
+    slot->loaded = true;
+    return EG_OK;
+}
+
+/* The names that there are, for the message. */
+static eg_status fail_absent(const eg_npz *npz, const char *name, eg_error *err) {
+    char have[160] = "", one[40];
+    size_t n = 0;
+    for (size_t i = 0; i < npz->n && n + sizeof one + 8 < sizeof have; i++) {
+        eg_codec_printable(one, sizeof one, npz->slots[i].name, strlen(npz->slots[i].name));
+        n += (size_t)snprintf(have + n, sizeof have - n, "%s%s", i > 0 ? ", " : "", one);
+    }
+    return eg_fail(err, EG_ERR_NOT_FOUND, "no array '%.64s' in the .npz; it has %s", name, have);
+}
+
+eg_status eg_npz_get(const eg_npy_array **out, eg_npz *npz, const char *name, eg_error *err) {
+    npz_slot *slot = find_slot(npz, name);
+    eg_status status = EG_OK;
+    if (slot == NULL)
+        status = fail_absent(npz, name, err);
+    else if (!slot->loaded)
+        status = load(slot, err);
+    if (status == EG_OK) *out = &slot->array;
+    if (status != EG_OK && npz->path != NULL) status = eg_error_in(err, status, npz->path);
     return status;
 }
 

@@ -2,10 +2,9 @@
  * low depths and palettes expanded, alpha and transparency dropped and not blended, gamma and
  * colour profiles ignored.
  *
- * 16-bit samples keep their high byte (x >> 8), as Pillow does for 16-bit colour; for 16-bit gray
- * Pillow's own convert("L") cuts everything above 255 to white, which nobody wants, so it is not
- * followed there. A check sum that is off, also in a chunk that is not needed, and data that ends
- * early are errors. libpng reports by longjmp; its memory goes through our hook. Read first:
+ * 16-bit samples stay as they are (deep), gray and colour; Pillow cuts 16-bit colour to the high
+ * byte. A check sum that is off, also in a chunk that is not needed, and data that ends early are
+ * errors. libpng reports by longjmp; its memory goes through our hook. Read first:
  * image_formats.h. */
 #include "codec/image_formats.h"
 #include <png.h>
@@ -95,14 +94,21 @@ static void read_header(png_job *job) {
     job->image.width = (int)png_get_image_width(png, job->info);
     job->image.height = (int)png_get_image_height(png, job->info);
     job->image.channels = gray ? 1 : 3;
+    job->image.deep = png_get_bit_depth(png, job->info) == 16;
 }
 
-/* Ask libpng for 8-bit gray or RGB; returns the number of passes (7 when interlaced). */
+static bool is_little_endian(void) {
+    const uint16_t one = 1;
+    return *(const uint8_t *)&one == 1;
+}
+
+/* Ask libpng for gray or RGB of 8 bits, or of 16 in the machine's order (the file's is big endian);
+ * returns the number of passes (7 when interlaced). */
 static int set_transforms(png_job *job) {
     png_structp png = job->png;
     int colour = png_get_color_type(png, job->info);
     int depth = png_get_bit_depth(png, job->info);
-    if (depth == 16) png_set_strip_16(png);
+    if (depth == 16 && is_little_endian()) png_set_swap(png);
     if (colour == PNG_COLOR_TYPE_PALETTE) {
         png_set_packing(png); /* one index a byte; expand_palette does the rest */
     } else if (colour == PNG_COLOR_TYPE_GRAY && depth < 8) {
@@ -139,14 +145,15 @@ static void expand_palette(png_job *job) {
 }
 
 /* Passes of an interlaced file go over the same rows again: libpng only touches the new pixels. */
-static void decode(png_job *job, const eg_image_limits *limits) {
+static void decode(png_job *job, const eg_image_options *options) {
     read_header(job);
     bool indexed = png_get_color_type(job->png, job->info) == PNG_COLOR_TYPE_PALETTE;
-    job->status = eg_codec_image_alloc(&job->image, limits, job->err);
+    job->status = eg_codec_image_alloc(&job->image, options, job->err);
     if (job->status != EG_OK) longjmp(job->jump, 1);
     int passes = set_transforms(job);
     size_t width = (size_t)job->image.width, height = (size_t)job->image.height;
-    size_t stride = indexed ? width : width * (size_t)job->image.channels;
+    size_t pixel_bytes = (size_t)job->image.channels * (job->image.deep ? 2 : 1);
+    size_t stride = indexed ? width : width * pixel_bytes;
     if (png_get_rowbytes(job->png, job->info) != stride) {
         png_error(job->png, "unexpected row size"); /* our mistake, but never write past a row */
     }
@@ -158,9 +165,9 @@ static void decode(png_job *job, const eg_image_limits *limits) {
     png_read_end(job->png, NULL); /* to IEND, so that a cut tail is found */
 }
 
-/* `limits` NULL: header only. */
-static eg_status run(eg_image *out, const uint8_t *data, size_t size, const eg_image_limits *limits,
-                     eg_error *err) {
+/* `options` NULL: header only, into *info; else the pixels, into *out. */
+static eg_status run(eg_image *out, eg_image_info *info, const uint8_t *data, size_t size,
+                     const eg_image_options *options, eg_error *err) {
     png_job *job = eg_calloc(1, sizeof *job);
     if (job == NULL) return eg_fail(err, EG_ERR_NO_MEMORY, "no memory for the PNG decoder");
     job->cursor = (eg_cursor){.data = data, .size = size};
@@ -171,15 +178,22 @@ static eg_status run(eg_image *out, const uint8_t *data, size_t size, const eg_i
         if (job->png != NULL) job->info = png_create_info_struct(job->png);
         if (job->info == NULL) {
             job->status = eg_fail(err, EG_ERR_NO_MEMORY, "no memory for the PNG decoder");
-        } else if (limits != NULL) {
-            decode(job, limits);
+        } else if (options != NULL) {
+            decode(job, options);
         } else {
             read_header(job);
+            *info = (eg_image_info){.format = "PNG",
+                                    .width = job->image.width,
+                                    .height = job->image.height,
+                                    .channels = job->image.channels,
+                                    .bits = png_get_bit_depth(job->png, job->info),
+                                    .orientation = 1,
+                                    .n_frames = 1};
         }
     }
     png_destroy_read_struct(&job->png, &job->info, NULL);
     eg_status status = job->status;
-    if (status == EG_OK) {
+    if (status == EG_OK && out != NULL) {
         *out = job->image;
     } else {
         eg_image_free(&job->image);
@@ -189,12 +203,12 @@ static eg_status run(eg_image *out, const uint8_t *data, size_t size, const eg_i
 }
 
 eg_status eg_codec_png_decode(eg_image *out, const uint8_t *data, size_t size,
-                              const eg_image_limits *limits, eg_error *err) {
-    return run(out, data, size, limits, err);
+                              const eg_image_options *options, eg_error *err) {
+    return run(out, NULL, data, size, options, err);
 }
 
-eg_status eg_codec_png_probe(eg_image *out, const uint8_t *data, size_t size, eg_error *err) {
-    return run(out, data, size, NULL, err);
+eg_status eg_codec_png_probe(eg_image_info *out, const uint8_t *data, size_t size, eg_error *err) {
+    return run(NULL, out, data, size, NULL, err);
 }
 
 /* ---- encoding ---- */
@@ -228,11 +242,13 @@ static void flush_nothing(png_structp png) {
 static void encode(encode_job *job, const eg_image *image) {
     png_structp png = job->png;
     png_set_write_fn(png, job, write_bytes, flush_nothing);
-    png_set_IHDR(png, job->info, (png_uint_32)image->width, (png_uint_32)image->height, 8,
+    png_set_IHDR(png, job->info, (png_uint_32)image->width, (png_uint_32)image->height,
+                 image->deep ? 16 : 8,
                  image->channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB,
                  PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_write_info(png, job->info);
-    size_t stride = (size_t)image->width * (size_t)image->channels;
+    if (image->deep && is_little_endian()) png_set_swap(png);
+    size_t stride = eg_image_bytes(image) / (size_t)image->height;
     for (int y = 0; y < image->height; y++) {
         png_write_row(png, image->pixels + (size_t)y * stride);
     }

@@ -180,6 +180,7 @@ eg_status eg_codec_torch_zip_read(eg_state_dict *sd, const uint8_t *data, size_t
     eg_status status = r.unpacked != NULL
                            ? check_folder(&r, err)
                            : eg_fail(err, EG_ERR_NO_MEMORY, "no memory for the list of storages");
+    if (status == EG_OK) status = eg_codec_zip_bound(zip, size, err);
     if (status == EG_OK) status = eg_codec_zip_verify(zip, err);
     if (status == EG_OK) status = check_version(&r, err);
     if (status == EG_OK) status = check_byte_order(&r, err);

@@ -170,7 +170,7 @@ static void scan_stack(collector *c, const uint8_t *data, size_t size) {
 static eg_status scan_zip(collector *c, const uint8_t *data, size_t size, eg_error *err) {
     eg_zip_directory *zip = NULL;
     EG_TRY(eg_codec_zip_open(&zip, data, size, err));
-    eg_status status = EG_OK;
+    eg_status status = eg_codec_zip_bound(zip, size, err);
     for (size_t i = 0; i < zip->n && status == EG_OK; i++) {
         const eg_zip_member *m = &zip->members[i];
         size_t length = strlen(m->name);

@@ -1,9 +1,8 @@
-/* Reader of a zip archive's central directory for the torch container (formats.md 1.3; PKWARE
- * APPNOTE 6.3).
+/* Reader of a zip archive's central directory for the torch container and .npz (formats.md 1.3;
+ * PKWARE APPNOTE 6.3).
  *
- * libzip is not used here: the rules below look at local headers and at overlaps, which it does not
- * show. One archive must mean one thing to every reader, so whatever two readers could understand
- * differently is refused. Unpacking and checksums: zip_member.c. Not for .npz (npz.c). */
+ * libzip is not used: the rules below look at local headers and at overlaps, which it does not show. One archive must mean one thing to every reader, so whatever two readers could understand
+ * differently is refused. Unpacking and checksums: zip_member.c. */
 #include "codec/zip_directory.h"
 #include "codec/utf8.h"
 
@@ -165,7 +164,8 @@ static size_t descriptor_bytes(const uint8_t *d, size_t n, const eg_zip_member *
 static eg_status read_local(const archive *a, eg_zip_member *m, const uint8_t *c, eg_error *err) {
     size_t at = m->header_offset, limit = a->directory_offset;
     if (at > limit || limit - at < LOCAL_BYTES)
-        return refuse(err, at, m->name, "its local header lies outside the file's data");
+        return refuse(err, at < a->size ? at : a->size, m->name,
+                      "its local header lies outside the file's data");
     const uint8_t *l = a->data + at;
     size_t name_bytes = get16(l + 26), extra_bytes = get16(l + 28);
     if (get32(l) != local_magic) return refuse(err, at, m->name, "it has no local header");
@@ -251,15 +251,12 @@ static int compare_offsets(const void *a, const void *b) {
 
 /* Sorting finds overlaps and equal names among neighbours. The first header must be at byte 0:
  * readers that walk the file from its front must meet what the directory lists. */
-static eg_status check_members(const archive *a, eg_zip_directory *zip, eg_error *err) {
+static eg_status check_members(eg_zip_directory *zip, eg_error *err) {
     const eg_zip_member **order = zip->by_name;
     for (size_t i = 0; i < zip->n; i++) {
         order[i] = &zip->members[i];
-        if (!eg_add(&zip->unpacked_bytes, zip->unpacked_bytes, order[i]->n_bytes) ||
-            zip->unpacked_bytes / unpacked_factor > a->size + unpacked_floor / unpacked_factor)
-            return eg_fail(err, EG_ERR_LIMIT,
-                           "zip: the members unpack to more than %zu times the file's size",
-                           unpacked_factor);
+        if (!eg_add(&zip->unpacked_bytes, zip->unpacked_bytes, order[i]->n_bytes))
+            return refuse(err, order[i]->header_offset, order[i]->name, "its size cannot be true");
     }
     qsort(order, zip->n, sizeof *order, compare_offsets);
     if (order[0]->header_offset != 0)
@@ -282,7 +279,7 @@ static eg_status read_members(const archive *a, eg_zip_directory *zip, eg_error 
     for (size_t i = 0; i < a->n_members; i++) EG_TRY(read_member(a, zip, &at, err));
     if (at != a->directory_offset + a->directory_bytes)
         return refuse(err, at, NULL, "the directory holds more than its number of entries");
-    return check_members(a, zip, err);
+    return check_members(zip, err);
 }
 
 /* The count is checked against the directory's length before anything of its size is allocated. */
@@ -311,6 +308,14 @@ eg_status eg_codec_zip_open(eg_zip_directory **out, const uint8_t *data, size_t 
     else
         eg_codec_zip_close(zip);
     return status;
+}
+
+eg_status eg_codec_zip_bound(const eg_zip_directory *zip, size_t file_bytes, eg_error *err) {
+    if (zip->unpacked_bytes / unpacked_factor <= file_bytes + unpacked_floor / unpacked_factor)
+        return EG_OK;
+    return eg_fail(err, EG_ERR_LIMIT,
+                   "zip: the members unpack to more than %zu times the file's size",
+                   unpacked_factor);
 }
 
 void eg_codec_zip_close(eg_zip_directory *zip) {

@@ -50,6 +50,9 @@ typedef struct {
 eg_status eg_codec_zip_open(eg_zip_directory **out, const uint8_t *data, size_t size,
                             eg_error *err);
 void eg_codec_zip_close(eg_zip_directory *zip);
+/* For readers that unpack all of an archive of `file_bytes`: EG_ERR_LIMIT when that comes to far
+ * more than re-zipped weights can (16 times the file, at least 64 MiB). */
+eg_status eg_codec_zip_bound(const eg_zip_directory *zip, size_t file_bytes, eg_error *err);
 const eg_zip_member *eg_codec_zip_find(const eg_zip_directory *zip, const char *name);
 /* CRC32 of every member; the first that is wrong is named. Large archives are checked by all
  * threads. */
@@ -59,5 +62,9 @@ eg_status eg_codec_zip_verify(const eg_zip_directory *zip, eg_error *err);
  * way. */
 eg_status eg_codec_zip_unpack(const uint8_t **bytes, void **block, const eg_zip_member *member,
                               eg_error *err);
+/* The first bytes of a member, at most `capacity`, without its check sum: *bytes points into the
+ * file (stored) or to `room` (deflated). EG_ERR_INPUT, EG_ERR_NO_MEMORY. */
+eg_status eg_codec_zip_peek(const uint8_t **bytes, size_t *n, uint8_t *room, size_t capacity,
+                            const eg_zip_member *member, eg_error *err);
 
 #endif

@@ -135,3 +135,24 @@ eg_status eg_codec_zip_unpack(const uint8_t **bytes, void **block, const eg_zip_
     *block = out;
     return EG_OK;
 }
+
+/* Z_BUF_ERROR and Z_OK both leave what has come so far; only a damaged stream is an error. */
+eg_status eg_codec_zip_peek(const uint8_t **bytes, size_t *n, uint8_t *room, size_t capacity,
+                            const eg_zip_member *m, eg_error *err) {
+    size_t wanted = m->n_bytes < capacity ? m->n_bytes : capacity;
+    *bytes = m->deflated ? room : m->data;
+    *n = wanted;
+    if (!m->deflated || wanted == 0) return EG_OK;
+    z_stream z = {.zalloc = zlib_alloc, .zfree = zlib_free};
+    if (inflateInit2(&z, -MAX_WBITS) != Z_OK) return verdict_fail(err, m, NO_MEMORY);
+    z.next_in = (Bytef *)(uintptr_t)m->data; /* zlib does not write through it */
+    z.avail_in = m->packed_bytes < CRC_STEP_BYTES ? (uInt)m->packed_bytes : CRC_STEP_BYTES;
+    z.next_out = room;
+    z.avail_out = (uInt)wanted;
+    int code = inflate(&z, Z_SYNC_FLUSH);
+    size_t left = z.avail_out;
+    inflateEnd(&z);
+    if (code == Z_MEM_ERROR) return verdict_fail(err, m, NO_MEMORY);
+    if (left > 0) return verdict_fail(err, m, BAD_STREAM);
+    return EG_OK;
+}

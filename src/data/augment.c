@@ -1,13 +1,63 @@
-/* Augmentation of training images: random resized crop, left-right flip, brightness and
- * contrast, with torchvision's sampling and Pillow's arithmetic. First everything is drawn
- * (eg_data_augment_sample), then applied; each decision has a random stream of its own, keyed by
- * (seed, epoch, sample), so the result depends on no thread and no neighbour. Works on one
- * channel for gray images. Read pixels.h first. */
+/* Augmentation of training images: presets, drawing, and the order of the changes. First
+ * everything is drawn (eg_data_augment_sample), then applied; each decision has a random stream of
+ * its own, keyed by (seed, epoch, sample), so the result depends on no thread and no neighbour,
+ * and switching one change off leaves the draws of the others. Crop, flip, brightness and contrast
+ * are torchvision's and Pillow's, bit for bit. Works on one channel for gray images and at the
+ * depth of the image. The changes themselves: augment_warp.c, augment_ops.c, augment_rand.c,
+ * augment_mix.c. Read pixels.h first. */
 #include "data/pixels.h"
 #include "data/streams.h"
 
 #include <math.h>
 #include <string.h>
+
+/* ---- presets ---- */
+
+/* The values in one place; what is not named is off.
+ * light   what torchvision's fine-tuning recipes do.
+ * xray    what differs between two radiographs of one patient: positioning (a few degrees, some
+ *         shift and size), exposure, sharpness, noise. No left-right flip (the heart is on the
+ *         left), no upside down, nothing that turns gray values over or into steps.
+ * strong  xray, wider, and the regularisers that no radiograph looks like: blanked rectangles,
+ *         RandAugment, mixed images. */
+static const struct {
+    const char *name;
+    eg_augment values;
+} PRESETS[] = {
+    {"none", {.crop_min = 1}},
+    {"light", {.crop_min = 0.25, .flip = 0.5, .jitter = 0.3}},
+    {"xray",
+     {.crop_min = 0.75,
+      .jitter = 0.15,
+      .rotate = 7,
+      .translate = 0.04,
+      .zoom = 0.08,
+      .gamma_by = 0.2,
+      .blur = 0.7,
+      .noise = 0.015}},
+    {"strong",
+     {.crop_min = 0.4,
+      .jitter = 0.3,
+      .rotate = 12,
+      .translate = 0.08,
+      .zoom = 0.15,
+      .gamma_by = 0.4,
+      .blur = 1.2,
+      .noise = 0.03,
+      .cutout = 0.2,
+      .randaugment = 6,
+      .mixup = 0.2,
+      .cutmix = 1.0}},
+};
+
+bool eg_augment_preset(eg_augment *out, const char *name) {
+    for (size_t i = 0; name && i < sizeof PRESETS / sizeof *PRESETS; i++) {
+        if (strcmp(PRESETS[i].name, name) != 0) continue;
+        *out = PRESETS[i].values;
+        return true;
+    }
+    return false;
+}
 
 /* ---- drawing ---- */
 
@@ -45,121 +95,224 @@ static void sample_crop(eg_data_augment_draw *d, int width, int height, double c
     d->left = (width - d->width) / 2;
 }
 
+/* The key of one image; a stream of it for each purpose. */
+typedef struct {
+    uint64_t seed;
+    uint32_t epoch, sample;
+} image_key;
+
+static eg_random stream(const image_key *key, uint32_t purpose) {
+    return eg_random_make(key->seed, key->epoch, key->sample, purpose);
+}
+
+static void sample_geometry(eg_data_augment_draw *d, const eg_augment *a, const image_key *key) {
+    d->warp = a->rotate > 0 || a->translate > 0 || a->zoom > 0;
+    d->zoom = 1;
+    if (a->rotate > 0) {
+        eg_random r = stream(key, EG_DATA_STREAM_ROTATE);
+        d->angle = between(&r, -a->rotate, a->rotate) * (M_PI / 180);
+    }
+    if (a->translate > 0) {
+        eg_random r = stream(key, EG_DATA_STREAM_TRANSLATE);
+        d->shift_x = between(&r, -a->translate, a->translate);
+        d->shift_y = between(&r, -a->translate, a->translate);
+    }
+    if (a->zoom > 0) {
+        eg_random r = stream(key, EG_DATA_STREAM_ZOOM);
+        d->zoom = between(&r, 1 - a->zoom, 1 + a->zoom);
+    }
+    if (a->flip > 0) {
+        eg_random r = stream(key, EG_DATA_STREAM_FLIP);
+        d->flip = eg_random_uniform(&r) < a->flip;
+    }
+}
+
+static void sample_values(eg_data_augment_draw *d, const eg_augment *a, const image_key *key) {
+    d->brightness = d->contrast = d->gamma = 1;
+    if (a->jitter > 0) {
+        eg_random r = stream(key, EG_DATA_STREAM_JITTER);
+        double low = fmax(0, 1 - a->jitter), high = 1 + a->jitter;
+        d->brightness = between(&r, low, high);
+        d->contrast = between(&r, low, high);
+        d->contrast_first = eg_random_below(&r, 2) == 1;
+    }
+    if (a->gamma_by > 0) {
+        eg_random r = stream(key, EG_DATA_STREAM_GAMMA);
+        double most = log(1 + a->gamma_by);
+        d->gamma = exp(between(&r, -most, most));
+    }
+    d->blurs = a->blur > 0;
+    if (d->blurs) {
+        eg_random r = stream(key, EG_DATA_STREAM_BLUR);
+        d->blur = between(&r, 0, a->blur);
+    }
+    if (a->noise > 0) {
+        d->noise_stream = stream(key, EG_DATA_STREAM_NOISE);
+        d->noise = between(&d->noise_stream, 0, a->noise);
+    }
+}
+
+/* A rectangle of an area and an aspect of its own, wholly inside (Zhong et al. 2017,
+ * arXiv:1708.04896: aspect 0.3 to 1 / 0.3). */
+static void sample_cutout(eg_data_augment_draw *d, double most, const image_key *key) {
+    eg_random r = stream(key, EG_DATA_STREAM_CUTOUT);
+    double area = between(&r, 0, most), aspect = exp(between(&r, log(0.3), -log(0.3)));
+    double w = fmin(1, sqrt(area * aspect)), h = fmin(1, sqrt(area / aspect));
+    d->cut[0] = between(&r, 0, 1 - w);
+    d->cut[1] = between(&r, 0, 1 - h);
+    d->cut[2] = d->cut[0] + w;
+    d->cut[3] = d->cut[1] + h;
+}
+
 /* A change that is off draws nothing; its stream is simply not opened. */
 eg_data_augment_draw eg_data_augment_sample(int width, int height, const eg_augment *a,
                                             uint64_t seed, uint32_t epoch, uint32_t sample) {
-    eg_data_augment_draw d = {.width = width, .height = height, .brightness = 1, .contrast = 1};
+    eg_data_augment_draw d = {.width = width, .height = height};
+    const image_key key = {seed, epoch, sample};
     if (a->crop_min < 1) {
-        eg_random r = eg_random_make(seed, epoch, sample, EG_DATA_STREAM_CROP);
+        eg_random r = stream(&key, EG_DATA_STREAM_CROP);
         sample_crop(&d, width, height, a->crop_min, &r);
         d.crop = true;
     }
-    if (a->flip > 0) {
-        eg_random r = eg_random_make(seed, epoch, sample, EG_DATA_STREAM_FLIP);
-        d.flip = eg_random_uniform(&r) < a->flip;
-    }
-    if (a->jitter > 0) {
-        eg_random r = eg_random_make(seed, epoch, sample, EG_DATA_STREAM_JITTER);
-        double low = fmax(0, 1 - a->jitter), high = 1 + a->jitter;
-        d.brightness = between(&r, low, high);
-        d.contrast = between(&r, low, high);
-        d.contrast_first = eg_random_below(&r, 2) == 1;
+    sample_geometry(&d, a, &key);
+    sample_values(&d, a, &key);
+    if (a->cutout > 0) sample_cutout(&d, a->cutout, &key);
+    if (a->randaugment > 0) {
+        eg_random r = stream(&key, EG_DATA_STREAM_RANDAUGMENT);
+        d.n_rand = EG_DATA_RAND_OPS;
+        for (int i = 0; i < d.n_rand; i++) d.rand[i] = eg_data_rand_draw(&r, a->randaugment);
     }
     return d;
 }
 
 /* ---- applying ---- */
 
-/* Left to right, a pixel at a time: the channels of a pixel keep their order. */
-static void flip_rows(uint8_t *pixels, int side, int channels) {
-    const size_t n_ch = (size_t)channels;
-    for (int y = 0; y < side; y++) {
-        uint8_t *row = pixels + (size_t)y * (size_t)side * n_ch;
-        for (size_t l = 0, r = (size_t)side - 1; l < r; l++, r--)
-            for (size_t c = 0; c < n_ch; c++) {
-                uint8_t kept = row[l * n_ch + c];
-                row[l * n_ch + c] = row[r * n_ch + c];
-                row[r * n_ch + c] = kept;
-            }
-    }
-}
-
-/* Pillow's Image.blend(constant image `base`, image, factor): float32, truncated, clipped when
- * the factor leaves [0, 1]. A pixel's result depends on its value alone, so 256 results serve
- * the image. */
-static void blend_with(uint8_t *pixels, size_t n, int base, double factor) {
-    const float alpha = (float)factor;
-    uint8_t table[256];
-    for (int v = 0; v < 256; v++) {
-        float value = (float)base + alpha * (float)(v - base);
-        table[v] = (uint8_t)(value <= 0.0f ? 0.0f : value >= 255.0f ? 255.0f : value);
-    }
-    for (size_t i = 0; i < n; i++) pixels[i] = table[pixels[i]];
-}
-
-/* Mean of Pillow's convert("L"), int(mean + 0.5). */
-static int mean_gray(const uint8_t *pixels, size_t n_pixels, int channels) {
-    uint64_t sum = 0;
-    for (size_t i = 0; i < n_pixels; i++) {
-        if (channels == 1) {
-            sum += pixels[i];
-        } else {
-            const uint8_t *p = pixels + 3 * i;
-            sum += (p[0] * 19595u + p[1] * 38470u + p[2] * 7471u + 0x8000u) >> 16;
-        }
-    }
-    return (int)((double)sum / (double)n_pixels + 0.5);
-}
-
-/* Pillow blends with the mean of the picture as it is now, so the order of brightness and
- * contrast matters and is drawn too. */
-static void adjust_contrast(uint8_t *pixels, size_t n_pixels, int channels, double factor) {
-    int base = mean_gray(pixels, n_pixels, channels);
-    blend_with(pixels, n_pixels * (size_t)channels, base, factor);
-}
-
-eg_status eg_data_augment_apply(uint8_t *dst, const eg_image *src, const eg_preprocess *p,
-                                const eg_data_augment_draw *draw, eg_data_scratch *scratch,
-                                eg_error *err) {
-    const int channels = src->channels;
-    if (draw->crop) {
-        eg_data_view view = eg_data_view_of(src);
-        eg_data_window whole = {p->crop, p->crop, 0, 0, p->crop, p->crop};
-        // what the largest crop would need: the size then depends on the image, not on the draw
-        size_t most = eg_data_resize_scratch_bytes(src->width, src->height, channels, &whole,
-                                                   EG_INTERP_BILINEAR);
-        if (!eg_data_scratch_reserve(scratch, most))
-            return eg_fail(err, EG_ERR_NO_MEMORY, "augmentation: out of memory (%zu bytes)", most);
-        view.pixels +=
-            (size_t)draw->top * view.stride_bytes + (size_t)draw->left * (size_t)channels;
-        view.width = draw->width;
-        view.height = draw->height;
-        // bilinear whatever the preset says: RandomResizedCrop's default, and torchvision's recipes
-        // for training keep it
-        EG_TRY(eg_data_resize(dst, (size_t)p->crop * (size_t)channels, &whole, &view, NULL,
-                              EG_INTERP_BILINEAR, scratch, err));
+/* The part of the source that the preprocessing shows, pixels with fractions; larger than the
+ * source where the preprocessing pads. */
+static void preset_rectangle(double rectangle[4], const eg_image *src, const eg_preprocess *p) {
+    double w = src->width, h = src->height;
+    if (p->fit == EG_FIT_CROP) {
+        double side = fmin(w, h) * p->crop / p->resize;
+        rectangle[0] = (w - side) / 2;
+        rectangle[1] = (h - side) / 2;
+        rectangle[2] = rectangle[3] = side;
     } else {
-        EG_TRY(eg_data_fit(dst, src, p, scratch, err));
+        rectangle[0] = rectangle[1] = 0;
+        rectangle[2] = w;
+        rectangle[3] = h;
     }
+}
+
+/* torchvision's crop, alone: resized with antialiasing. */
+static eg_status apply_crop(eg_data_canvas *c, const eg_image *src,
+                            const eg_data_augment_draw *draw, eg_data_work *work, eg_error *err) {
+    eg_data_view view = eg_data_view_of(src);
+    eg_data_window whole = {c->side, c->side, 0, 0, c->side, c->side};
+    const size_t pixel_bytes = eg_data_pixel_bytes(c->channels, c->deep);
+    // what the largest crop would need: the size then depends on the image, not on the draw
+    size_t most = eg_data_resize_scratch_bytes(&view, &whole, EG_INTERP_BILINEAR);
+    if (!eg_data_scratch_reserve(&work->resize, most))
+        return eg_fail(err, EG_ERR_NO_MEMORY, "augmentation: out of memory (%zu bytes)", most);
+    view.pixels += (size_t)draw->top * view.stride_bytes + (size_t)draw->left * pixel_bytes;
+    view.width = draw->width;
+    view.height = draw->height;
+    // bilinear whatever the preset says: RandomResizedCrop's default, and torchvision's recipes
+    // for training keep it
+    return eg_data_resize(c->pixels, (size_t)c->side * pixel_bytes, &whole, &view, NULL,
+                          EG_INTERP_BILINEAR, &work->resize, err);
+}
+
+static eg_status apply_geometry(eg_data_canvas *c, const eg_image *src, const eg_preprocess *p,
+                                const eg_data_augment_draw *draw, eg_data_work *work,
+                                eg_error *err) {
+    if (draw->warp) {
+        double rectangle[4] = {draw->left, draw->top, draw->width, draw->height};
+        eg_data_view view = eg_data_view_of(src);
+        if (!draw->crop) preset_rectangle(rectangle, src, p);
+        return eg_data_warp(c, &view, rectangle, draw, draw->crop ? EG_INTERP_BILINEAR : p->interp,
+                            work, err);
+    }
+    return draw->crop ? apply_crop(c, src, draw, work, err)
+                      : eg_data_fit(c->pixels, src, p, &work->resize, err);
+}
+
+/* Memory for the changes in place, by what is switched on and not by what was drawn. */
+static eg_status reserve(const eg_data_canvas *c, const eg_data_augment_draw *draw,
+                         eg_data_work *work, eg_error *err) {
+    size_t bytes = draw->blurs || draw->n_rand > 0 ? eg_data_canvas_samples(c) * sizeof(float) : 0;
+    if (eg_data_scratch_reserve(&work->canvas, bytes) &&
+        eg_data_scratch_reserve(&work->table, EG_DATA_TABLE_BYTES))
+        return EG_OK;
+    return eg_fail(err, EG_ERR_NO_MEMORY, "augmentation: out of memory (%zu bytes)", bytes);
+}
+
+eg_status eg_data_augment_apply(eg_data_canvas *c, const eg_image *src, const eg_preprocess *p,
+                                const eg_data_augment_draw *draw, eg_data_work *work,
+                                eg_error *err) {
+    if (p->crop < 1 || p->resize < 1)
+        return eg_fail(err, EG_ERR_INPUT, "augmentation: resize %d, crop %d pixels", p->resize,
+                       p->crop);
+    c->side = p->crop;
+    c->channels = src->channels;
+    c->deep = src->deep;
+    EG_TRY(apply_geometry(c, src, p, draw, work, err));
+    EG_TRY(reserve(c, draw, work, err));
     // from here on every change keeps the size, so it is done in place
-    const size_t n_pixels = (size_t)p->crop * (size_t)p->crop;
-    if (draw->flip) flip_rows(dst, p->crop, channels);
+    uint16_t *table = (uint16_t *)(void *)work->table.data;
+    if (draw->flip) eg_data_augment_flip(c);
+    for (int i = 0; i < draw->n_rand; i++)
+        eg_data_rand_apply(c, &draw->rand[i], work->canvas.data, table);
+    // Pillow blends with the mean of the picture as it is now, so the order of brightness and
+    // contrast matters and is drawn too
     if (draw->contrast_first && draw->contrast != 1)
-        adjust_contrast(dst, n_pixels, channels, draw->contrast);
-    if (draw->brightness != 1) blend_with(dst, n_pixels * (size_t)channels, 0, draw->brightness);
+        eg_data_augment_contrast(c, draw->contrast, table);
+    if (draw->brightness != 1) eg_data_augment_brightness(c, draw->brightness, table);
     if (!draw->contrast_first && draw->contrast != 1)
-        adjust_contrast(dst, n_pixels, channels, draw->contrast);
-    if (channels == 1) eg_data_replicate_gray(dst, n_pixels);
+        eg_data_augment_contrast(c, draw->contrast, table);
+    if (draw->gamma != 1) eg_data_augment_gamma(c, draw->gamma, table);
+    if (draw->blur > 0) eg_data_augment_blur(c, draw->blur, (float *)(void *)work->canvas.data);
+    if (draw->noise > 0) eg_data_augment_noise(c, draw->noise, draw->noise_stream);
+    eg_data_augment_cutout(c, draw->cut, p);
     return EG_OK;
+}
+
+/* ---- the public functions ---- */
+
+/* Augmented into memory of its own; the caller frees c->pixels. */
+static eg_status augment_canvas(eg_data_canvas *c, const eg_image *src, const eg_preprocess *p,
+                                const eg_augment *a, uint64_t seed, uint32_t epoch, uint32_t sample,
+                                eg_error *err) {
+    if (p->crop < 1 || p->crop > EG_DATA_MAX_SIDE_PX)
+        return eg_fail(err, EG_ERR_INPUT, "augmentation: crop of %d pixels", p->crop);
+    size_t bytes = (size_t)p->crop * (size_t)p->crop * eg_data_pixel_bytes(3, true);
+    *c = (eg_data_canvas){.pixels = eg_malloc(bytes)};
+    if (!c->pixels) return eg_fail(err, EG_ERR_NO_MEMORY, "augmentation: out of memory");
+    eg_data_work work = {0};
+    eg_data_augment_draw draw =
+        eg_data_augment_sample(src->width, src->height, a, seed, epoch, sample);
+    eg_status status = eg_data_augment_apply(c, src, p, &draw, &work, err);
+    eg_data_work_free(&work);
+    if (status == EG_OK) return EG_OK;
+    eg_free(c->pixels);
+    return status;
 }
 
 eg_status eg_augment_u8(uint8_t *dst, const eg_image *src, const eg_preprocess *p,
                         const eg_augment *a, uint64_t seed, uint32_t epoch, uint32_t sample,
                         eg_error *err) {
-    eg_data_scratch scratch = {0};
-    eg_data_augment_draw draw =
-        eg_data_augment_sample(src->width, src->height, a, seed, epoch, sample);
-    eg_status status = eg_data_augment_apply(dst, src, p, &draw, &scratch, err);
-    eg_data_scratch_free(&scratch);
-    return status;
+    eg_data_canvas c;
+    EG_TRY(augment_canvas(&c, src, p, a, seed, epoch, sample, err));
+    eg_data_canvas_u8(dst, &c);
+    eg_free(c.pixels);
+    return EG_OK;
+}
+
+eg_status eg_augment_float(float *dst, const eg_image *src, const eg_preprocess *p,
+                           const eg_augment *a, uint64_t seed, uint32_t epoch, uint32_t sample,
+                           eg_error *err) {
+    eg_data_canvas c;
+    EG_TRY(augment_canvas(&c, src, p, a, seed, epoch, sample, err));
+    eg_data_canvas_float(dst, &c, p);
+    eg_free(c.pixels);
+    return EG_OK;
 }

@@ -36,12 +36,15 @@ static void check_one(void *context, int i) {
     c->height[i] = sample->height;
     c->failures[i] = EG_OK;
     if (sample->width > 0) return;
-    char *path = eg_path_join(c->ds->root, sample->file);
+    char *path = eg_dataset_path(c->ds, c->indices[i]);
     if (!path) c->failures[i] = EG_ERR_NO_MEMORY;
     if (!path) return;
-    eg_status status = eg_image_read(&image, path, &EG_IMAGE_LIMITS_DEFAULT, &err);
-    c->width[i] = status == EG_OK ? image.width : 0;
-    c->height[i] = status == EG_OK ? image.height : 0;
+    eg_status status = eg_dataset_image(&image, c->ds, c->indices[i], &err);
+    eg_image_info info = {.width = image.width, .height = image.height};
+    if (status == EG_OK && c->ds->image_options.min_side > 0) // decoded small: the true size
+        status = eg_image_probe(&info, path, NULL, 0, &err);
+    c->width[i] = status == EG_OK ? info.width : 0;
+    c->height[i] = status == EG_OK ? info.height : 0;
     eg_image_free(&image);
     if (status == EG_ERR_NO_MEMORY || status == EG_ERR_INTERNAL) {
         c->failures[i] = status; // our trouble, not the file's
@@ -58,7 +61,7 @@ static eg_status collect(json_t *list, chunk *c, size_t n, eg_error *err) {
     for (size_t i = 0; i < n; i++) {
         const char *file = c->ds->samples[c->indices[i]].file;
         if (status == EG_OK && c->failures[i] != EG_OK)
-            status = eg_fail(err, c->failures[i], "%s/%s: %s while checking", c->ds->root, file,
+            status = eg_fail(err, c->failures[i], "%s: %s: %s while checking", c->ds->path, file,
                              eg_status_text(c->failures[i]));
         if (c->reasons[i] && status == EG_OK) {
             json_t *item = json_object();
@@ -68,7 +71,7 @@ static eg_status collect(json_t *list, chunk *c, size_t n, eg_error *err) {
             if (json_object_set_new(item, "file", name) != 0 ||
                 json_object_set_new(item, "reason", reason) != 0 ||
                 json_array_append(list, item) != 0)
-                status = eg_fail(err, EG_ERR_NO_MEMORY, "%s: out of memory", c->ds->root);
+                status = eg_fail(err, EG_ERR_NO_MEMORY, "%s: out of memory", c->ds->path);
             json_decref(item);
         }
         eg_free(c->reasons[i]);
@@ -115,7 +118,7 @@ static void report(const eg_events *ev, const char *stage, size_t done, size_t n
 eg_status eg_dataset_check(json_t **bad, eg_dataset *ds, const uint32_t *indices, size_t n,
                            const eg_events *ev, eg_error *err) {
     json_t *list = json_array();
-    if (!list) return eg_fail(err, EG_ERR_NO_MEMORY, "%s: out of memory", ds->root);
+    if (!list) return eg_fail(err, EG_ERR_NO_MEMORY, "%s: out of memory", ds->path);
     double start = eg_time_now();
     eg_status status = EG_OK;
     chunk c = {.ds = ds};
@@ -147,11 +150,17 @@ typedef struct {
     const uint32_t *indices; /* of this chunk */
 } hash_chunk;
 
-/* A file that cannot be read stays without a hash: the check says what is wrong with it. */
+/* A file that cannot be read stays without a hash: the check says what is wrong with it. Of an .npz the row's bytes. */
 static void hash_one(void *context, int i) {
     const hash_chunk *c = context;
     eg_sample *sample = &c->ds->samples[c->indices[i]];
-    char *path = eg_path_join(c->ds->root, sample->file);
+    if (sample->row >= 0) {
+        size_t n;
+        const uint8_t *row = eg_data_npz_row(&n, c->ds, c->indices[i]);
+        eg_sha256_hex(sample->content, row, n);
+        return;
+    }
+    char *path = eg_dataset_path(c->ds, c->indices[i]);
     if (!path || eg_sha256_file(sample->content, path, NULL) != EG_OK) sample->content[0] = '\0';
     eg_free(path);
 }

@@ -1,7 +1,8 @@
 /* The loader: threads of its own decode, augment and normalise images into a ring of batch slots
  * ahead of the consumer. Work is handed out one image at a time in epoch order; where an image
  * lands and what is done to it depend on its position and on (seed, epoch, sample) only, so the
- * batches are the same bits for any number of threads. One mutex guards all bookkeeping, three
+ * batches are the same bits for any number of threads. With mixup or cutmix the thread that
+ * finishes a batch mixes it, each image with the next. One mutex guards all bookkeeping, three
  * conditions carry the waiting; nothing spins. Knows no network. Read `struct eg_loader`, then
  * work() (a thread) and eg_loader_next() (the consumer). */
 #include "data/pixels.h"
@@ -12,7 +13,8 @@
 #include <signal.h>
 #include <string.h>
 
-#define N_SLOTS          3 /* one with the consumer, two ahead */
+#define ROUND_SHIFT      20 /* epochs stay below 2^20 */
+#define N_SLOTS          3  /* one with the consumer, two ahead */
 #define MAX_AUTO_WORKERS 4
 #define MAX_WORKERS      256
 
@@ -20,7 +22,10 @@ typedef struct {
     float *pixels;     /* (batch_size, crop, crop, 3) */
     int32_t *labels;   /* (batch_size) */
     uint32_t *indices; /* (batch_size) */
+    int32_t *labels2;  /* (batch_size), NULL when nothing is mixed */
+    float *lambda;     /* (batch_size), NULL likewise */
     size_t n_done;     /* images finished, with or without success */
+    bool ready;        /* all of them, and mixed */
     size_t failed_at;  /* position in the batch of `error`; SIZE_MAX: none */
     eg_error error;    /* of the first image in order that failed */
 } slot;
@@ -29,21 +34,24 @@ typedef struct {
 typedef struct {
     uint8_t *pixels; /* NULL: not kept */
     int width, height, channels;
+    bool deep;
 } kept_image;
 
 typedef struct {
     eg_loader *loader;
     pthread_t thread;
-    eg_data_scratch scratch;
-    uint8_t *crop; /* (crop, crop, 3) */
-    char *path;    /* root/file */
+    eg_data_work memory;
+    uint16_t *crop; /* (crop, crop, 3), deep or 8 bit */
+    float *first;   /* (crop, crop, 3): a batch's first image before it was mixed; or NULL */
 } worker;
 
 struct eg_loader {
     /* fixed after eg_loader_new */
     eg_loader_options o;
     eg_augment augment;
-    size_t n_batches, crop_floats, path_bytes;
+    eg_dataset dataset; /* the caller's, with the accuracy of decoding that this network needs */
+    bool mixes;         /* mixup or cutmix */
+    size_t n_batches, crop_floats;
     int n_workers; /* threads running */
     worker *workers;
     kept_image *kept; /* by position in o.indices; one thread touches an entry in an epoch */
@@ -54,6 +62,7 @@ struct eg_loader {
     pthread_cond_t batch_ready; /* to the consumer: a slot is full */
     pthread_cond_t idle;        /* to eg_loader_start: no worker is inside an image */
     uint32_t *order;            /* positions in o.indices, as this epoch visits them */
+    uint32_t *rounds; /* by place, balanced only: times the image came before; else NULL */
     uint32_t epoch;
     size_t next; /* next place of `order` to hand out */
     size_t end;  /* places to hand out: n, or 0 before the first epoch and while one is abandoned */
@@ -74,69 +83,72 @@ static size_t batch_count(const eg_loader *l, size_t batch) {
 /* ---- one image ---- */
 
 /* Copy into the cache while the budget lasts; without memory it is simply not kept. */
-static void keep(eg_loader *l, kept_image *kept, const uint8_t *pixels, int width, int height,
-                 int channels) {
-    size_t bytes = (size_t)width * (size_t)height * (size_t)channels;
+static void keep(eg_loader *l, kept_image *kept, const eg_image *image) {
+    const size_t bytes = eg_image_bytes(image);
     pthread_mutex_lock(&l->mutex);
-    bool fits = bytes <= l->o.cache_bytes - l->kept_bytes;
+    /* balanced: two threads may have the same image */
+    bool fits = !l->rounds && bytes <= l->o.cache_bytes - l->kept_bytes;
     if (fits) l->kept_bytes += bytes;
     pthread_mutex_unlock(&l->mutex);
     if (!fits) return;
     uint8_t *copy = eg_malloc(bytes);
     if (!copy) return;
-    memcpy(copy, pixels, bytes);
-    *kept = (kept_image){copy, width, height, channels};
+    memcpy(copy, image->pixels, bytes);
+    *kept = (kept_image){copy, image->width, image->height, image->channels, image->deep};
 }
 
 /* Gray pictures saved as colour become one channel here: a third of the work and of the cache. */
-static eg_status decode(eg_image *image, worker *w, const eg_sample *sample, eg_error *err) {
-    const char *root = w->loader->o.dataset->root;
-    snprintf(w->path, w->loader->path_bytes, "%s/%s", root, sample->file);
-    EG_TRY(eg_image_read(image, w->path, &EG_IMAGE_LIMITS_DEFAULT, err));
+static eg_status decode(eg_image *image, const eg_loader *l, uint32_t index, eg_error *err) {
+    EG_TRY(eg_dataset_image(image, &l->dataset, index, err));
     eg_data_collapse_gray(image);
     return EG_OK;
 }
 
+/* Put the file's path in front of an error that does not name it. */
+static eg_status name_file(const eg_loader *l, uint32_t index, eg_status status, eg_error *err) {
+    if (status == EG_OK) return EG_OK;
+    char *path = eg_dataset_path(&l->dataset, index);
+    status = eg_error_in(err, status, path ? path : l->dataset.samples[index].file);
+    eg_free(path);
+    return status;
+}
+
 /* Without augmentation: the crop itself is kept, so that a later epoch only normalises. */
-static eg_status load_plain(worker *w, kept_image *kept, const eg_sample *sample, eg_error *err) {
+static eg_status load_plain(eg_data_canvas *c, worker *w, kept_image *kept, uint32_t index,
+                            eg_error *err) {
     eg_loader *l = w->loader;
-    const eg_preprocess *p = &l->o.preprocess;
-    const size_t n_pixels = (size_t)p->crop * (size_t)p->crop;
-    int channels = kept->channels;
     if (kept->pixels) {
-        memcpy(w->crop, kept->pixels, n_pixels * (size_t)channels);
-    } else {
-        eg_image image = {0};
-        EG_TRY(decode(&image, w, sample, err));
-        channels = image.channels;
-        eg_status status = eg_data_fit(w->crop, &image, p, &w->scratch, err);
-        eg_image_free(&image);
-        if (status != EG_OK) return eg_error_in(err, status, w->path);
-        keep(l, kept, w->crop, p->crop, p->crop, channels);
+        *c = (eg_data_canvas){kept->pixels, kept->width, kept->channels, kept->deep};
+        return EG_OK;
     }
-    if (channels == 1) eg_data_replicate_gray(w->crop, n_pixels);
+    eg_image image = {0};
+    const int side = l->o.preprocess.crop;
+    EG_TRY(decode(&image, l, index, err));
+    *c = (eg_data_canvas){w->crop, side, image.channels, image.deep};
+    eg_status status = eg_data_fit(w->crop, &image, &l->o.preprocess, &w->memory.resize, err);
+    eg_image_free(&image);
+    if (status != EG_OK) return name_file(l, index, status, err);
+    keep(l, kept, &(eg_image){side, side, c->channels, (uint8_t *)w->crop, c->deep});
     return EG_OK;
 }
 
 /* With augmentation: the decoded image is kept, and each epoch draws anew. */
-static eg_status load_augmented(worker *w, kept_image *kept, const eg_sample *sample,
-                                uint32_t epoch, uint32_t index, eg_error *err) {
+static eg_status load_augmented(eg_data_canvas *c, worker *w, kept_image *kept, uint32_t epoch,
+                                uint32_t index, eg_error *err) {
     eg_loader *l = w->loader;
-    eg_image image = {kept->width, kept->height, kept->channels, kept->pixels};
+    eg_image image = {kept->width, kept->height, kept->channels, kept->pixels, kept->deep};
     const bool was_kept = kept->pixels != NULL;
     if (!was_kept) {
         image = (eg_image){0};
-        EG_TRY(decode(&image, w, sample, err));
-        keep(l, kept, image.pixels, image.width, image.height, image.channels);
+        EG_TRY(decode(&image, l, index, err));
+        keep(l, kept, &image);
     }
     eg_data_augment_draw draw =
         eg_data_augment_sample(image.width, image.height, &l->augment, l->o.seed, epoch, index);
-    eg_status status =
-        eg_data_augment_apply(w->crop, &image, &l->o.preprocess, &draw, &w->scratch, err);
+    *c = (eg_data_canvas){.pixels = w->crop};
+    eg_status status = eg_data_augment_apply(c, &image, &l->o.preprocess, &draw, &w->memory, err);
     if (!was_kept) eg_image_free(&image);
-    if (status == EG_OK) return EG_OK;
-    snprintf(w->path, l->path_bytes, "%s/%s", l->o.dataset->root, sample->file);
-    return eg_error_in(err, status, w->path);
+    return name_file(l, index, status, err);
 }
 
 /* Image at `place` of the epoch into its slot. Runs without the mutex: nobody else touches this
@@ -145,14 +157,30 @@ static eg_status load_one(worker *w, slot *s, size_t at, uint32_t position, uint
                           eg_error *err) {
     eg_loader *l = w->loader;
     uint32_t index = l->o.indices[position];
-    const eg_sample *sample = &l->o.dataset->samples[index];
     kept_image *kept = &l->kept[position];
-    s->labels[at] = sample->label;
+    eg_data_canvas c;
+    s->labels[at] = l->dataset.samples[index].label;
     s->indices[at] = index;
-    EG_TRY(l->o.augment ? load_augmented(w, kept, sample, epoch, index, err)
-                        : load_plain(w, kept, sample, err));
-    eg_normalize(s->pixels + at * l->crop_floats, w->crop, l->crop_floats / 3, &l->o.preprocess);
+    EG_TRY(l->o.augment ? load_augmented(&c, w, kept, epoch, index, err)
+                        : load_plain(&c, w, kept, index, err));
+    eg_data_canvas_float(s->pixels + at * l->crop_floats, &c, &l->o.preprocess);
     return EG_OK;
+}
+
+/* Each image of a full batch with the next, the last with the first, which is copied before it
+ * changes. Runs without the mutex: the batch's images are done and the consumer does not have it. */
+static void mix_batch(worker *w, slot *s, size_t n, uint32_t epoch) {
+    const eg_loader *l = w->loader;
+    const int side = l->o.preprocess.crop;
+    memcpy(w->first, s->pixels, l->crop_floats * sizeof(float));
+    for (size_t i = 0; i < n; i++) {
+        const size_t partner = i + 1 < n ? i + 1 : 0;
+        const float *other = partner ? s->pixels + partner * l->crop_floats : w->first;
+        eg_data_mix mix = eg_data_mix_draw(&l->augment, side, l->o.seed, epoch, s->indices[i]);
+        eg_data_mix_apply(s->pixels + i * l->crop_floats, other, side, &mix);
+        s->labels2[i] = s->labels[partner];
+        s->lambda[i] = mix.lambda;
+    }
 }
 
 /* ---- a worker ---- */
@@ -174,19 +202,30 @@ static void *work(void *argument) {
         const size_t place = l->next++, batch = place / l->o.batch_size;
         const size_t at = place % l->o.batch_size;
         const uint32_t position = l->order[place], epoch = l->epoch;
+        /* an image that comes again in an epoch is drawn anew */
+        const uint32_t draw = epoch + (l->rounds ? l->rounds[place] << ROUND_SHIFT : 0);
         slot *s = &l->slots[batch % N_SLOTS];
         l->n_active++;
         pthread_mutex_unlock(&l->mutex);
 
         eg_error error = {.offset = -1};
-        eg_status status = load_one(w, s, at, position, epoch, &error);
+        eg_status status = load_one(w, s, at, position, draw, &error);
 
         pthread_mutex_lock(&l->mutex);
         if (status != EG_OK && at < s->failed_at) { // the first in order, not in time
             s->failed_at = at;
             s->error = error;
         }
-        if (++s->n_done == batch_count(l, batch)) pthread_cond_signal(&l->batch_ready);
+        const size_t n = batch_count(l, batch);
+        if (++s->n_done == n) { // the last of its batch
+            if (l->mixes && s->failed_at == SIZE_MAX) {
+                pthread_mutex_unlock(&l->mutex);
+                mix_batch(w, s, n, epoch);
+                pthread_mutex_lock(&l->mutex);
+            }
+            s->ready = true;
+            pthread_cond_signal(&l->batch_ready);
+        }
         if (--l->n_active == 0) pthread_cond_signal(&l->idle);
     }
     pthread_mutex_unlock(&l->mutex);
@@ -207,16 +246,19 @@ static int automatic_workers(void) {
 static void free_memory(eg_loader *l) {
     for (size_t i = 0; l->kept && i < l->o.n; i++) eg_free(l->kept[i].pixels);
     for (int i = 0; l->workers && i < l->o.workers; i++) {
-        eg_data_scratch_free(&l->workers[i].scratch);
+        eg_data_work_free(&l->workers[i].memory);
         eg_free(l->workers[i].crop);
-        eg_free(l->workers[i].path);
+        eg_free(l->workers[i].first);
     }
     for (int i = 0; i < N_SLOTS; i++) {
         eg_free(l->slots[i].pixels);
         eg_free(l->slots[i].labels);
         eg_free(l->slots[i].indices);
+        eg_free(l->slots[i].labels2);
+        eg_free(l->slots[i].lambda);
     }
     eg_free(l->kept);
+    eg_free(l->rounds);
     eg_free(l->workers);
     eg_free(l->order);
     eg_free(l);
@@ -237,23 +279,25 @@ static bool get_memory(eg_loader *l) {
         s->labels = eg_calloc(l->o.batch_size, sizeof *s->labels);
         s->indices = eg_calloc(l->o.batch_size, sizeof *s->indices);
         ok = ok && s->pixels && s->labels && s->indices;
+        if (!l->mixes) continue;
+        s->labels2 = eg_calloc(l->o.batch_size, sizeof *s->labels2);
+        s->lambda = eg_calloc(l->o.batch_size, sizeof *s->lambda);
+        ok = ok && s->labels2 && s->lambda;
     }
-    size_t longest = 0;
-    for (size_t i = 0; i < n; i++) {
-        size_t length = strlen(l->o.dataset->samples[l->o.indices[i]].file);
-        if (length > longest) longest = length;
-    }
-    l->path_bytes = strlen(l->o.dataset->root) + 1 + longest + 1;
     l->order = eg_calloc(n, sizeof *l->order);
     l->kept = eg_calloc(n, sizeof *l->kept);
     l->workers = eg_calloc((size_t)l->o.workers, sizeof *l->workers);
+    if (l->o.balanced) l->rounds = eg_calloc(n, sizeof *l->rounds);
+    ok = ok && (!l->o.balanced || l->rounds);
     if (!ok || !l->order || !l->kept || !l->workers) return false;
     for (int i = 0; i < l->o.workers; i++) {
         worker *w = &l->workers[i];
         w->loader = l;
-        w->crop = eg_malloc(l->crop_floats);
-        w->path = eg_malloc(l->path_bytes);
-        ok = ok && w->crop && w->path;
+        w->crop = eg_malloc(l->crop_floats * sizeof *w->crop);
+        ok = ok && w->crop;
+        if (!l->mixes) continue;
+        w->first = eg_malloc(l->crop_floats * sizeof *w->first);
+        ok = ok && w->first;
     }
     return ok;
 }
@@ -301,7 +345,12 @@ eg_status eg_loader_new(eg_loader **out, const eg_loader_options *o, eg_error *e
     if (o->augment) {
         l->augment = *o->augment; // a copy: the caller's may die before the loader
         l->o.augment = &l->augment;
+        l->mixes = l->augment.mixup > 0 || l->augment.cutmix > 0;
     }
+    l->dataset = *o->dataset; // borrows the samples, as the caller's
+    if (l->dataset.image_options.min_side >
+        0) // reduced decoding is allowed: as far as it goes here
+        l->dataset.image_options.min_side = eg_preprocess_fast_side(&o->preprocess);
     if (l->o.workers == 0) l->o.workers = automatic_workers();
     if (l->o.batch_size > o->n) l->o.batch_size = o->n;
     l->n_batches = (o->n + l->o.batch_size - 1) / l->o.batch_size;
@@ -344,17 +393,15 @@ void eg_loader_free(eg_loader *l) {
 /* Every worker gets the scratch that the hungriest needed so far, so that an image that changes
  * hands in a later epoch finds it large enough. Called while no worker is inside an image. */
 static bool level_scratch(eg_loader *l) {
-    size_t most = 0;
-    for (int i = 0; i < l->n_workers; i++)
-        if (l->workers[i].scratch.size_bytes > most) most = l->workers[i].scratch.size_bytes;
-    for (int i = 0; i < l->n_workers; i++)
-        if (!eg_data_scratch_reserve(&l->workers[i].scratch, most)) return false;
-    return true;
+    eg_data_work *memory[MAX_WORKERS];
+    for (int i = 0; i < l->n_workers; i++) memory[i] = &l->workers[i].memory;
+    return eg_data_work_level(memory, (size_t)l->n_workers);
 }
 
 /* Ready for the next batch. */
 static void clear_slot(slot *s) {
     s->n_done = 0;
+    s->ready = false;
     s->failed_at = SIZE_MAX;
 }
 
@@ -365,7 +412,11 @@ eg_status eg_loader_start(eg_loader *l, uint32_t epoch, bool shuffle, eg_error *
     bool ok = level_scratch(l);
     if (ok) {
         for (size_t i = 0; i < l->o.n; i++) l->order[i] = (uint32_t)i;
-        if (shuffle) {
+        if (l->rounds) memset(l->rounds, 0, l->o.n * sizeof *l->rounds);
+        if (shuffle && l->rounds) {
+            ok = eg_data_order_balanced(l->order, l->rounds, &l->dataset, l->o.indices, l->o.n,
+                                        l->o.seed, epoch);
+        } else if (shuffle) {
             eg_random random = eg_random_make(l->o.seed, epoch, 0, EG_DATA_STREAM_SHUFFLE);
             eg_random_shuffle(&random, l->order, l->o.n);
         }
@@ -397,8 +448,8 @@ eg_status eg_loader_next(eg_batch *batch, eg_loader *l, eg_error *err) {
     }
     slot *s = &l->slots[l->next_batch % N_SLOTS];
     const size_t n = batch_count(l, l->next_batch);
-    double start = eg_time_now();
-    while (s->n_done < n) pthread_cond_wait(&l->batch_ready, &l->mutex);
+    const double start = eg_time_now();
+    while (!s->ready) pthread_cond_wait(&l->batch_ready, &l->mutex);
     double waited = eg_time_now() - start;
     l->next_batch++;
     eg_status status = EG_OK;
@@ -408,6 +459,6 @@ eg_status eg_loader_next(eg_batch *batch, eg_loader *l, eg_error *err) {
                     "%.500s - repair the file, or leave it out with --skip-bad", s->error.text);
     pthread_mutex_unlock(&l->mutex);
     if (status != EG_OK) return status;
-    *batch = (eg_batch){s->pixels, s->labels, s->indices, n, waited};
+    *batch = (eg_batch){s->pixels, s->labels, s->indices, n, waited, s->labels2, s->lambda};
     return EG_OK;
 }

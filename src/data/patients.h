@@ -1,4 +1,4 @@
-/* How file names give patients: the rules behind `--patients`. Private to the data room; read
+/* How patients are found: the rules behind `--patients`. Private to the data room; read
  * patients.c first. */
 #ifndef EG_DATA_PATIENTS_H
 #define EG_DATA_PATIENTS_H
@@ -12,8 +12,9 @@
  * the name does not follow the rule, `out` untouched then. */
 bool eg_data_patient_kermany(char out[EG_DATA_PATIENT_BYTES], const char *file);
 bool eg_data_patient_prefix(char out[EG_DATA_PATIENT_BYTES], const char *file);
-/* Resolve `rule` (auto | none | kermany | prefix; NULL = auto) and fill `patient` of every
- * sample and patient_rule. EG_ERR_USAGE: unknown rule. EG_ERR_NO_MEMORY. */
-eg_status eg_data_patients_assign(eg_dataset *ds, const char *rule, eg_error *err);
+/* Resolve o->patients and fill `patient` of every sample and patient_rule; a patient_rule "column" says that the samples
+ * have a manifest's ids already. EG_ERR_USAGE: unknown rule, or dicom without a salt. EG_ERR_INPUT: the rule gives nothing
+ * here. EG_ERR_NO_MEMORY. */
+eg_status eg_data_patients_assign(eg_dataset *ds, const eg_dataset_options *o, eg_error *err);
 
 #endif

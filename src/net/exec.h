@@ -101,6 +101,7 @@ struct eg_plan {
     bool going_back;        /* the backward pass runs */
     double *seconds; /* of each step, forward and backward (profile.c); NULL: nobody measures */
     int input_step, feature_step;
+    int map_step;                    /* keep_map: the last step with rows and columns; -1: none */
     int logit_step;                  /* -1: features only */
     int aux_step[EG_MAX_AUX], n_aux; /* auxiliary logits; TRAIN only */
     eg_plan *tail;                   /* plan for another, smaller n on the same arena; TRAIN only */
@@ -175,6 +176,11 @@ eg_status eg_plan_parts_forward(eg_plan *plan, int n, uint64_t step, eg_error *e
  * all that the backward pass of step s reads. Times are those of the memory plan. */
 void eg_plan_recompute_choose(eg_plan *plan);
 void eg_plan_recompute_run(eg_plan *plan, eg_step *s);
+/* The backward pass of the steps behind `last`, whose output gradients then lie in its dy buffers; -1: of all. The loss has
+ * written the gradients of the logits. */
+eg_status eg_plan_backward_until(eg_plan *plan, int last, eg_error *err);
+/* Step of the last feature map (saliency.c). */
+int eg_plan_map_find(const eg_plan *plan);
 static inline int eg_plan_backward_time(const eg_plan *plan, int i) {
     return 2 * plan->n_steps - i;
 }

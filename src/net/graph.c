@@ -77,6 +77,7 @@ static int declare(eg_graph *g, eg_tensor_role role, const char *module, const c
     t.is_head = is_head;
     t.is_aux = g->in_aux;
     t.trainable = role == EG_TENSOR_PARAMETER;
+    t.rate = 1;
     g->tensors[g->n_tensors] = t;
     return g->n_tensors++;
 }

@@ -56,6 +56,8 @@ typedef struct {
     bool is_head;     /* belongs to the last layer, or to that of an auxiliary output */
     bool is_aux;      /* belongs to an auxiliary output: weights files may lack it */
     bool trainable;   /* PARAMETER: the optimiser may change it (default true) */
+    bool fixed;       /* BUFFER: running statistics that training uses and leaves alone */
+    double rate;      /* PARAMETER: factor on the learning rate, read at each step; 0: not moved */
 } eg_net_tensor;
 
 /* `n_classes` outputs, square input of `side` pixels (0 = the weights' own). All tensors zero until initialised.
@@ -76,6 +78,15 @@ size_t eg_network_parameters(const eg_network *net, bool trainable_only);
 eg_net_tensor *eg_network_tensors(eg_network *net, size_t *n);
 eg_net_tensor *eg_network_tensor(eg_network *net, const char *name); /* NULL: none */
 void eg_network_set_trainable(eg_network *net, bool trunk, bool head);
+/* Blocks of layers (layers.c): block[i] of tensor i, 0 nearest the input, the head's the last. Returns their number. A
+ * block is a stage or a repeated module by its name: "layer1.0", "features.4", the stem. */
+int eg_network_blocks(int *block, eg_network *net);
+/* Tensors in front of the first whose name begins with the module `prefix` ("layer3", "features.5.1") are not trained,
+ * their running statistics fixed. EG_ERR_USAGE lists the blocks. */
+eg_status eg_network_unfreeze_from(eg_network *net, const char *prefix, eg_error *err);
+/* Layer-wise rates (ELECTRA, BEiT): decay^k for the k-th block from the head, which has 1; blocks before `first` are not
+ * moved and keep their running statistics. Tensors that are not trainable stay so. */
+eg_status eg_network_layer_rates(eg_network *net, double decay, int first, eg_error *err);
 /* torchvision's initialisation of the family, from Philox streams of (seed, tensor index). */
 void eg_network_init(eg_network *net, uint64_t seed);
 /* Initialise the head alone (as torch.nn.Linear). */
@@ -144,6 +155,7 @@ typedef struct {
         bf16; /* activations and their gradients in bfloat16; a network with an op that has none runs in float (eg_plan_is_bf16) */
     eg_recompute recompute;
     bool deterministic; /* the same bits for any number of threads (shards.h); slower */
+    bool keep_map;      /* TRAIN: keep the last feature map for eg_plan_saliency; runs in float */
 } eg_plan_options;
 
 typedef struct eg_plan eg_plan;
@@ -169,15 +181,27 @@ typedef struct {
     const float *
         class_weight; /* (K) or NULL; the mean is weighted as torch's CrossEntropyLoss(weight=...) */
     double smoothing; /* label smoothing in [0, 1) */
+    /* focal loss (Lin et al. 2017): each term times (1 - p)^focal_gamma; 0: cross-entropy */
+    double focal_gamma;
+    /* mixed images: sample i is labels[i] with weight lambda[i], labels2[i] with 1 - lambda[i]; NULL: not mixed */
+    const int32_t *labels2; /* (n) */
+    const float *lambda;    /* (n) */
 } eg_loss_options;
 typedef struct {
     double objective; /* what is optimised (weighted, smoothed), mean */
     double loss_sum;  /* plain cross-entropy, summed over the n samples */
+    double weight;    /* what `objective` is a mean over: the sum of the labels' class weights */
     int correct;
 } eg_loss_result;
 /* After a TRAIN forward: loss, and the gradient of every trainable parameter into tensor->grad (overwritten). */
 eg_status eg_plan_backward(eg_loss_result *out, eg_plan *plan, const int32_t *labels,
                            const eg_loss_options *o, eg_error *err);
+/* Height, width, channels of the last value that has rows and columns; false: the network has none (saliency.c). */
+bool eg_plan_map_shape(int shape[3], const eg_plan *plan);
+/* After a TRAIN forward of a plan with keep_map, whose trunk is trainable: that map and the gradient of logit targets[i] of
+ * sample i with respect to it, both (n, H, W, C). EG_ERR_UNSUPPORTED: no map. Ends the backward pass of this forward. */
+eg_status eg_plan_saliency(float *map, float *dmap, eg_plan *plan, const int32_t *targets,
+                           eg_error *err);
 /* Plain softmax cross-entropy of logits, without a plan: prob (n, K) may be NULL. */
 void eg_softmax(double *prob, const float *logits, size_t n, int n_classes);
 
@@ -210,18 +234,22 @@ eg_status eg_net_peak(eg_peak *out, bool bf16, eg_error *err);
 
 /* ---- optimisers and schedules (optimizer.c, schedule.c) ---- */
 
-typedef enum { EG_OPT_SGD, EG_OPT_ADAMW } eg_opt_kind;
+typedef enum { EG_OPT_SGD, EG_OPT_ADAMW, EG_OPT_RMSPROP } eg_opt_kind;
 typedef struct {
     eg_opt_kind kind;
-    double momentum; /* SGD, as torch.optim.SGD: v = m v + g; w -= lr v */
     double
-        weight_decay; /* SGD: added to the gradient; AdamW: decoupled. Not applied to vectors (bias, batch norm) */
-    double beta1, beta2, epsilon; /* AdamW: 0.9, 0.999, 1e-8 when 0 */
+        momentum; /* SGD, as torch.optim.SGD: v = m v + g; w -= lr v; RMSprop: the same of g / root */
+    double
+        weight_decay; /* SGD, RMSprop: added to the gradient; AdamW: decoupled. Not applied to vectors (bias, batch norm) */
+    double beta1, beta2,
+        epsilon;  /* AdamW: 0.9, 0.999, 1e-8 when 0; RMSprop: beta2 is its alpha, 0.99 */
+    bool gathers; /* gradients of several batches make a step (eg_optimizer_gather) */
 } eg_opt_options;
 typedef struct {
     float *data, *grad;
     size_t count;
     bool decay;
+    const double *rate; /* factor on the learning rate, read at each step; NULL: 1 */
 } eg_opt_tensor;
 typedef struct eg_optimizer eg_optimizer;
 eg_status eg_optimizer_new(eg_optimizer **out, const eg_opt_tensor *tensors, size_t n,
@@ -234,17 +262,32 @@ double
 eg_optimizer_grad_norm(const eg_optimizer *opt); /* global L2; NaN or infinity shows divergence */
 /* One step; gradients are scaled by `grad_scale` first (clipping; 1 = as they are). */
 void eg_optimizer_step(eg_optimizer *opt, double lr, double grad_scale);
+/* Accumulation, of an optimiser that gathers: add the gradients times `weight` (eg_loss_result); then, before norm and step,
+ * put the weighted mean in their place: the mean over all samples, as of one larger batch. */
+void eg_optimizer_gather(eg_optimizer *opt, double weight);
+void eg_optimizer_gathered(eg_optimizer *opt);
 /* Moments for resume: tensors named "<i>.m" / "<i>.v" and the step count; load checks counts. */
 eg_status eg_optimizer_save(const eg_optimizer *opt, const char *path, const eg_text_pair *metadata,
                             size_t n, eg_error *err);
 eg_status eg_optimizer_load(eg_optimizer *opt, const eg_state_dict *sd, eg_error *err);
 
-typedef enum { EG_SCHED_CONSTANT, EG_SCHED_STEP, EG_SCHED_COSINE, EG_SCHED_ONECYCLE } eg_sched_kind;
+typedef enum {
+    EG_SCHED_CONSTANT,
+    EG_SCHED_STEP,
+    EG_SCHED_COSINE,
+    EG_SCHED_ONECYCLE,
+    EG_SCHED_PLATEAU
+} eg_sched_kind;
 typedef struct {
     eg_sched_kind kind;
     double lr, min_lr, warmup_epochs, gamma;
     int64_t step_size, n_epochs, steps_per_epoch;
+    int64_t patience;  /* PLATEAU: epochs without a better loss before the rate falls */
+    double plateau_lr; /* PLATEAU: of the running epoch (eg_schedule_plateau); 0: lr */
 } eg_schedule;
+/* Learning rate after `n` epochs with these validation losses, as torch's ReduceLROnPlateau(factor = gamma, patience,
+ * threshold 1e-4 relative, min_lr) has it: a function of the whole history, so that a resumed run needs no state. */
+double eg_schedule_plateau(const eg_schedule *s, const double *val_loss, size_t n);
 /* Learning rate of step `step` (0-based, over the whole training); linear warm-up from lr / 25. */
 double eg_schedule_lr(const eg_schedule *s, int64_t step);
 

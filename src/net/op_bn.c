@@ -151,8 +151,10 @@ static void apply_chunk(void *context, int i) {
     over_rows(context, i, apply_span);
 }
 
-static bool uses_batch(const eg_plan *plan) {
-    return plan->options.mode == EG_PLAN_TRAIN && plan->options.bn != EG_BN_FROZEN;
+/* tensor 2 is the running mean: fixed, when the layer belongs to a part that training leaves alone */
+static bool uses_batch(const eg_plan *plan, const eg_node *node) {
+    return plan->options.mode == EG_PLAN_TRAIN && plan->options.bn != EG_BN_FROZEN &&
+           !eg_step_tensor(plan, node, 2)->fixed;
 }
 
 static bool drops_paths(const eg_plan *plan, const eg_node *node) {
@@ -168,7 +170,7 @@ static eg_status forward(eg_plan *plan, eg_step *s, eg_error *err) {
     const eg_net_tensor *mean = eg_step_tensor(plan, node, 2), *var = eg_step_tensor(plan, node, 3);
     bn_job j = make_job(plan, s);
     j.partial = eg_plan_at(plan, s->forward_work);
-    if (uses_batch(plan)) {
+    if (uses_batch(plan, node)) {
         /* the first row as pivot keeps the squares small where the mean is far from 0; the place of the means holds it */
         j.kernels->widen(v.mean, j.x, (size_t)node->C);
         j.pivot = v.mean;
@@ -247,7 +249,7 @@ static void coefficients(const eg_plan *plan, const eg_step *s, const double *su
     double rows = (double)eg_step_rows(plan, node);
     for (int c = 0; c < node->C; c++) {
         a[c] = v.scale[c];
-        if (!uses_batch(plan)) {
+        if (!uses_batch(plan, node)) {
             b[c] = c0[c] = 0;
             continue;
         }

@@ -1,4 +1,4 @@
-/* Optimisers: SGD with momentum and AdamW, with PyTorch's arithmetic (torch/optim/sgd.py, adamw.py). One pass over
+/* Optimisers: SGD with momentum, AdamW and RMSprop, with PyTorch's arithmetic (torch/optim/sgd.py, adamw.py, rmsprop.py). One pass over
  * memory a step: gradient in, moments and weight updated. The tensors are cut into fixed chunks when the optimiser is
  * made; chunks run in any order on any thread and touch their own elements only, so the bits never depend on the
  * number of threads. A step takes nothing from the heap. Learning rates: schedule.c.                            */
@@ -18,7 +18,9 @@ struct eg_optimizer {
     eg_opt_tensor *tensors;
     size_t n;
     size_t *offset; /* of each tensor in m and v */
-    float *m, *v;   /* SGD: m is the velocity (momentum > 0); AdamW: first and second moment */
+    float *m, *v; /* m: velocity (SGD and RMSprop, momentum > 0), first moment (AdamW); v: second */
+    float *sum;   /* gathered gradients; NULL: gathers none */
+    double gathered; /* their weight */
     chunk *chunks;
     size_t n_chunks;
     double *partial; /* sums of squares, one a chunk */
@@ -50,13 +52,15 @@ static eg_status allocate(eg_optimizer *opt, const eg_opt_tensor *tensors, eg_er
         n_floats += (tensors[i].count + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
         n_chunks += (tensors[i].count + CHUNK - 1) / CHUNK;
     }
-    bool adam = opt->o.kind == EG_OPT_ADAMW;
+    bool first = opt->o.kind == EG_OPT_ADAMW || opt->o.momentum > 0;
+    bool second = opt->o.kind != EG_OPT_SGD;
     opt->chunks = eg_calloc(n_chunks + 1, sizeof *opt->chunks);
     opt->partial = eg_calloc(n_chunks + 1, sizeof *opt->partial);
-    if (adam || opt->o.momentum > 0) opt->m = eg_calloc(n_floats + 1, sizeof *opt->m);
-    if (adam) opt->v = eg_calloc(n_floats + 1, sizeof *opt->v);
-    bool ok = opt->chunks && opt->partial && (!adam || opt->v) &&
-              (opt->m || !(adam || opt->o.momentum > 0));
+    if (first) opt->m = eg_calloc(n_floats + 1, sizeof *opt->m);
+    if (second) opt->v = eg_calloc(n_floats + 1, sizeof *opt->v);
+    if (opt->o.gathers) opt->sum = eg_calloc(n_floats + 1, sizeof *opt->sum);
+    bool ok = opt->chunks && opt->partial && (!first || opt->m) && (!second || opt->v) &&
+              (!opt->o.gathers || opt->sum);
     if (!ok) return fail_memory(err);
     cut(opt);
     return EG_OK;
@@ -74,7 +78,7 @@ eg_status eg_optimizer_new(eg_optimizer **out, const eg_opt_tensor *tensors, siz
     opt->o = *o;
     opt->n = n;
     if (opt->o.beta1 == 0) opt->o.beta1 = 0.9;
-    if (opt->o.beta2 == 0) opt->o.beta2 = 0.999;
+    if (opt->o.beta2 == 0) opt->o.beta2 = opt->o.kind == EG_OPT_RMSPROP ? 0.99 : 0.999;
     if (opt->o.epsilon == 0) opt->o.epsilon = 1e-8;
     eg_status status = allocate(opt, tensors, err);
     if (status != EG_OK) {
@@ -95,7 +99,7 @@ eg_status eg_optimizer_for(eg_optimizer **out, eg_network *net, const eg_opt_opt
         const eg_net_tensor *t = &all[i];
         if (t->role != EG_TENSOR_PARAMETER || !t->trainable) continue;
         /* no decay for biases and batch norm: pulling a scale to 0 is not what L2 is for */
-        list[n++] = (eg_opt_tensor){t->data, t->grad, t->count, t->n_dims > 1};
+        list[n++] = (eg_opt_tensor){t->data, t->grad, t->count, t->n_dims > 1, &t->rate};
     }
     eg_status status = eg_optimizer_new(out, list, n, o, err);
     eg_free(list);
@@ -108,9 +112,50 @@ void eg_optimizer_free(eg_optimizer *opt) {
     eg_free(opt->offset);
     eg_free(opt->m);
     eg_free(opt->v);
+    eg_free(opt->sum);
     eg_free(opt->chunks);
     eg_free(opt->partial);
     eg_free(opt);
+}
+
+/* Factor on the learning rate of the tensor of a chunk; one that is not moved keeps its moments too. */
+static double rate_of(const eg_optimizer *opt, const chunk *c) {
+    const double *rate = opt->tensors[c->tensor].rate;
+    return rate ? *rate : 1;
+}
+
+/* ---- gathering ---- */
+
+typedef struct {
+    eg_optimizer *opt;
+    float factor;
+    bool ends; /* the sum goes back into the gradients */
+} gather_job;
+
+static void gather_chunk(void *context, int i) {
+    const gather_job *job = context;
+    const eg_optimizer *opt = job->opt;
+    const chunk *c = &opt->chunks[i];
+    float *restrict g = opt->tensors[c->tensor].grad + c->begin;
+    float *restrict sum = opt->sum + opt->offset[c->tensor] + c->begin;
+    if (job->ends) {
+        for (size_t k = 0; k < c->n; k++) g[k] = sum[k] * job->factor;
+        memset(sum, 0, c->n * sizeof *sum);
+    } else {
+        for (size_t k = 0; k < c->n; k++) sum[k] += g[k] * job->factor;
+    }
+}
+
+void eg_optimizer_gather(eg_optimizer *opt, double weight) {
+    gather_job job = {opt, (float)weight, false};
+    eg_pool_run(gather_chunk, &job, (int)opt->n_chunks);
+    opt->gathered += weight;
+}
+
+void eg_optimizer_gathered(eg_optimizer *opt) {
+    gather_job job = {opt, (float)(1 / opt->gathered), true};
+    eg_pool_run(gather_chunk, &job, (int)opt->n_chunks);
+    opt->gathered = 0;
 }
 
 /* ---- the norm ---- */
@@ -122,6 +167,10 @@ static void square_chunk(void *context, int i) {
     const float *g = opt->tensors[c->tensor].grad + c->begin;
     double sum[8] = {0};
     size_t k = 0;
+    if (rate_of(opt, c) == 0) {
+        opt->partial[i] = 0;
+        return;
+    }
     for (; k + 8 <= c->n; k += 8)
         for (int j = 0; j < 8; j++) sum[j] += (double)g[k + (size_t)j] * g[k + (size_t)j];
     for (; k < c->n; k++) sum[0] += (double)g[k] * g[k];
@@ -145,9 +194,8 @@ double eg_optimizer_grad_norm(const eg_optimizer *opt) {
 
 typedef struct {
     eg_optimizer *opt;
-    float scale, lr;
-    float step_size, root_correction; /* AdamW: lr / (1 - beta1^t), sqrt(1 - beta2^t) */
-    double exact_lr;
+    float scale, root_correction; /* AdamW: sqrt(1 - beta2^t) */
+    double lr, step_size;         /* AdamW: lr / (1 - beta1^t) */
 } step_job;
 
 /* v = momentum v + g; w -= lr v. The first step's v is g, as in PyTorch, because v starts at 0. */
@@ -158,7 +206,10 @@ static void sgd_chunk(void *context, int i) {
     const eg_opt_tensor *t = &opt->tensors[c->tensor];
     float *restrict w = t->data + c->begin;
     const float *restrict g = t->grad + c->begin;
-    const float decay = t->decay ? (float)opt->o.weight_decay : 0, scale = job->scale, lr = job->lr;
+    const float decay = t->decay ? (float)opt->o.weight_decay : 0, scale = job->scale;
+    const double rate = rate_of(opt, c);
+    const float lr = (float)(job->lr * rate);
+    if (rate == 0) return;
     if (!opt->m) {
         for (size_t k = 0; k < c->n; k++) w[k] -= lr * (g[k] * scale + decay * w[k]);
         return;
@@ -181,10 +232,13 @@ static void adamw_chunk(void *context, int i) {
     const float *restrict g = t->grad + c->begin;
     float *restrict m = opt->m + opt->offset[c->tensor] + c->begin;
     float *restrict v = opt->v + opt->offset[c->tensor] + c->begin;
-    const float keep = t->decay ? (float)(1 - job->exact_lr * opt->o.weight_decay) : 1;
+    const double rate = rate_of(opt, c);
+    if (rate == 0) return;
+    const float keep = t->decay ? (float)(1 - job->lr * rate * opt->o.weight_decay) : 1;
     const float rest1 = (float)(1 - opt->o.beta1), beta2 = (float)opt->o.beta2;
     const float rest2 = (float)(1 - opt->o.beta2), epsilon = (float)opt->o.epsilon;
-    const float scale = job->scale, step_size = job->step_size, root = job->root_correction;
+    const float scale = job->scale, step_size = (float)(job->step_size * rate);
+    const float root = job->root_correction;
     for (size_t k = 0; k < c->n; k++) {
         float d = g[k] * scale;
         m[k] += rest1 * (d - m[k]);
@@ -193,15 +247,44 @@ static void adamw_chunk(void *context, int i) {
     }
 }
 
+/* v = alpha v + (1 - alpha) g^2; d = g / (sqrt v + epsilon), through a velocity where there is momentum. */
+static void rmsprop_chunk(void *context, int i) {
+    const step_job *job = context;
+    const eg_optimizer *opt = job->opt;
+    const chunk *c = &opt->chunks[i];
+    const eg_opt_tensor *t = &opt->tensors[c->tensor];
+    const double rate = rate_of(opt, c);
+    if (rate == 0) return;
+    float *restrict w = t->data + c->begin;
+    const float *restrict g = t->grad + c->begin;
+    float *restrict v = opt->v + opt->offset[c->tensor] + c->begin;
+    float *restrict m = opt->m ? opt->m + opt->offset[c->tensor] + c->begin : NULL;
+    const float decay = t->decay ? (float)opt->o.weight_decay : 0, scale = job->scale;
+    const float lr = (float)(job->lr * rate), momentum = (float)opt->o.momentum;
+    const float alpha = (float)opt->o.beta2, rest = (float)(1 - opt->o.beta2);
+    const float epsilon = (float)opt->o.epsilon;
+    for (size_t k = 0; k < c->n; k++) {
+        float d = g[k] * scale + decay * w[k];
+        v[k] = alpha * v[k] + rest * (d * d);
+        float move = d / (sqrtf(v[k]) + epsilon);
+        if (m) move = m[k] = momentum * m[k] + move;
+        w[k] -= lr * move;
+    }
+}
+
 void eg_optimizer_step(eg_optimizer *opt, double lr, double grad_scale) {
     opt->step++;
-    step_job job = {.opt = opt, .scale = (float)grad_scale, .lr = (float)lr, .exact_lr = lr};
+    step_job job = {.opt = opt, .scale = (float)grad_scale, .lr = lr};
     if (opt->o.kind == EG_OPT_SGD) {
         eg_pool_run(sgd_chunk, &job, (int)opt->n_chunks);
         return;
     }
+    if (opt->o.kind == EG_OPT_RMSPROP) {
+        eg_pool_run(rmsprop_chunk, &job, (int)opt->n_chunks);
+        return;
+    }
     double t = (double)opt->step;
-    job.step_size = (float)(lr / (1 - pow(opt->o.beta1, t)));
+    job.step_size = lr / (1 - pow(opt->o.beta1, t));
     job.root_correction = (float)sqrt(1 - pow(opt->o.beta2, t));
     eg_pool_run(adamw_chunk, &job, (int)opt->n_chunks);
 }

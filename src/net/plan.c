@@ -44,10 +44,15 @@ static bool wants_gradient(const eg_plan *plan, const eg_step *s) {
     return false;
 }
 
+/* kept for the caller until the backward pass comes to it (saliency.c) */
+static bool is_map(const eg_plan *plan, int i) {
+    return plan->options.keep_map && i == plan->map_step;
+}
+
 /* read by the caller or the loss */
 static bool is_output(const eg_plan *plan, int i) {
-    bool out =
-        i == plan->logit_step || (i == plan->feature_step && plan->options.mode == EG_PLAN_PREDICT);
+    bool out = i == plan->logit_step || is_map(plan, i) ||
+               (i == plan->feature_step && plan->options.mode == EG_PLAN_PREDICT);
     for (int k = 0; k < plan->n_aux; k++) out = out || i == plan->aux_step[k];
     return out;
 }
@@ -56,7 +61,9 @@ static bool is_output(const eg_plan *plan, int i) {
  * only: no op keeps another), and by its own. */
 static int last_use(const eg_plan *plan, int i) {
     const eg_step *s = &plan->steps[i];
-    int last = is_output(plan, i) ? plan->n_steps : i;
+    int last = is_map(plan, i)      ? eg_plan_backward_time(plan, i)
+               : is_output(plan, i) ? plan->n_steps
+                                    : i;
     for (int k = i + 1; k < plan->n_steps; k++)
         for (int j = 0; j < plan->steps[k].n_inputs; j++) {
             const eg_step *user = &plan->steps[k];
@@ -225,6 +232,7 @@ static eg_status lay_out_part(eg_plan *plan, int samples, eg_error *err) {
 static eg_status lay_out(eg_plan *plan, eg_error *err) {
     bool train = plan->options.mode == EG_PLAN_TRAIN;
     EG_TRY(eg_plan_steps_make(plan, err));
+    if (plan->options.keep_map) plan->map_step = eg_plan_map_find(plan);
     choose_types(plan);
     int samples = eg_plan_part_size(plan);
     if (samples < plan->options.batch) return lay_out_part(plan, samples, err);
@@ -429,10 +437,10 @@ static eg_status backward_step(eg_plan *plan, eg_step *s, eg_error *err) {
     return s->op->backward(plan, s, err);
 }
 
-static eg_status backward(eg_plan *plan, eg_error *err) {
+eg_status eg_plan_backward_until(eg_plan *plan, int last, eg_error *err) {
     plan->going_back = true;
     for (int i = 0; i < plan->n_steps; i++) plan->steps[i].is_again = false;
-    for (int i = plan->n_steps - 1; i >= 0; i--) {
+    for (int i = plan->n_steps - 1; i > last; i--) {
         eg_step *s = &plan->steps[i];
         if (s->has_backward && s->n_dy > 0) EG_TRY(timed(backward_step, plan, s, 1, err));
     }
@@ -457,5 +465,5 @@ eg_status eg_plan_backward(eg_loss_result *out, eg_plan *plan, const int32_t *la
         for (size_t i = 0; i < n * (size_t)aux->node->C; i++) d[i] *= weight;
         out->objective += (double)weight * part.objective;
     }
-    return backward(p, err);
+    return eg_plan_backward_until(p, -1, err);
 }

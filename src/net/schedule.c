@@ -5,6 +5,7 @@
  *             (CosineAnnealingLR with T_max = steps after the warm-up)
  *   onecycle  OneCycleLR: along a cosine up from lr / 25 to lr, then down to lr / 25 / 1e4 at the last step; the way
  *             up is the share warmup_epochs / n_epochs of the training, 0.3 when warmup_epochs is 0
+ *   plateau   what eg_schedule_plateau made of the validation losses so far, in plateau_lr
  * Except for onecycle, which has its own way up, warmup_epochs epochs at the start rise in a line from lr / 25 to lr
  * (LinearLR); the warm-up counts as part of the training.                                                     */
 #include "net/net.h"
@@ -43,7 +44,27 @@ double eg_schedule_lr(const eg_schedule *s, int64_t step) {
                    : s->lr;
     case EG_SCHED_COSINE:
         return total > warmup ? anneal(s->lr, s->min_lr, (at - warmup) / (total - warmup)) : s->lr;
+    case EG_SCHED_PLATEAU:
+        return s->plateau_lr > 0 ? s->plateau_lr : s->lr;
     default:
         return s->lr;
     }
+}
+
+/* torch/optim/lr_scheduler.py: mode "min", threshold_mode "rel", cooldown 0; a loss that is no number is no better one */
+double eg_schedule_plateau(const eg_schedule *s, const double *val_loss, size_t n) {
+    const double THRESHOLD = 1e-4, LEAST_CHANGE = 1e-8;
+    double best = INFINITY, lr = s->lr;
+    int64_t bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (val_loss[i] < best * (1 - THRESHOLD)) {
+            best = val_loss[i];
+            bad = 0;
+        } else if (++bad > s->patience) {
+            double lower = fmax(lr * s->gamma, s->min_lr);
+            if (lr - lower > LEAST_CHANGE) lr = lower;
+            bad = 0;
+        }
+    }
+    return lr;
 }

@@ -10,7 +10,11 @@
 static void title_text(eg_page *p) {
     const char *name = p->study != NULL ? eg_report_string(p->study, "data.root")
                                         : eg_report_string(json_array_get(p->runs, 0), "name");
-    eg_page_say(p, p->study != NULL ? EG_TEXT_TITLE : EG_TEXT_TITLE_RUN, &name, 1);
+    eg_page_say(p,
+                p->set != NULL     ? EG_TEXT_TITLE_SET
+                : p->study != NULL ? EG_TEXT_TITLE
+                                   : EG_TEXT_TITLE_RUN,
+                &name, 1);
 }
 
 static void head(eg_page *p) {
@@ -104,7 +108,10 @@ static void page_write(eg_page *p) {
     eg_page_raw(p, "<header>\n<h1>");
     title_text(p);
     eg_page_raw(p, "</h1>\n");
-    if (p->study != NULL) {
+    if (p->set != NULL) {
+        eg_page_raw(p, "</header>\n<main>\n");
+        eg_page_set(p);
+    } else if (p->study != NULL) {
         subtitle(p);
         study_sections(p);
     } else {
@@ -112,7 +119,9 @@ static void page_write(eg_page *p) {
         eg_page_runs(p, NULL, "run", EG_TEXT_THE_RUN, EG_TEXT_THE_RUN_ASKS);
     }
     eg_page_raw(p, "</main>\n<footer>");
-    eg_page_string(p, p->study != NULL ? EG_TEXT_FOOTER : EG_TEXT_FOOTER_RUN);
+    eg_page_string(p, p->set != NULL     ? EG_TEXT_SET_FOOTER
+                      : p->study != NULL ? EG_TEXT_FOOTER
+                                         : EG_TEXT_FOOTER_RUN);
     eg_page_raw(p, "</footer>\n</body>\n</html>\n");
 }
 
@@ -131,8 +140,8 @@ static json_t *runs_of(const json_t *root, bool study) {
 
 eg_status eg_page_build(eg_buffer *out, const eg_doc *doc, eg_lang lang, const char *path,
                         eg_error *err) {
-    bool study = strcmp(doc->kind, "study") == 0;
-    if (!study && strcmp(doc->kind, "train") != 0) {
+    bool study = strcmp(doc->kind, "study") == 0, set = strcmp(doc->kind, "data") == 0;
+    if (!study && !set && strcmp(doc->kind, "train") != 0) {
         return eg_fail(err, EG_ERR_MISMATCH,
                        "%s: a page shows a study or a run, found a document of kind '%s' - give "
                        "the directory that 'engraft study' or 'engraft train' wrote",
@@ -144,11 +153,17 @@ eg_status eg_page_build(eg_buffer *out, const eg_doc *doc, eg_lang lang, const c
                        "see doc/documents.md",
                        path);
     }
-    json_t *runs = runs_of(doc->root, study);
-    if (runs == NULL) return eg_fail(err, EG_ERR_NO_MEMORY, "%s: no memory for the page", path);
-    eg_page p = {.lang = lang, .study = study ? doc->root : NULL, .runs = runs};
+    json_t *runs = runs_of(doc->root, study || set);
+    json_t *around = set ? json_pack("{s:O}", "data", doc->root) : NULL;
+    if (runs == NULL || (set && around == NULL)) {
+        json_decref(runs);
+        return eg_fail(err, EG_ERR_NO_MEMORY, "%s: no memory for the page", path);
+    }
+    eg_page p = {.lang = lang, .study = study ? doc->root : around, .runs = runs};
+    p.set = set ? doc->root : NULL;
     page_write(&p);
     json_decref(runs);
+    json_decref(around);
     if (p.out.failed) {
         eg_buffer_free(&p.out);
         return eg_fail(err, EG_ERR_NO_MEMORY, "%s: no memory for the page", path);

@@ -5,8 +5,8 @@
 #include "report/page.h"
 #include <string.h>
 
-static const char *const modes[] = {"finetune", "frozen", "scratch"};
-enum { N_MODES = 3 };
+static const char *const modes[] = {"finetune", "lp-ft", "frozen", "scratch"};
+enum { N_MODES = 4 };
 
 /* Is `key` in a recipe before the m-th? Then its row is written already. */
 static bool seen_before(const json_t *recipe, const char *key, int m) {
@@ -44,7 +44,8 @@ static void option_row(eg_page *p, const json_t *recipe, const char *key) {
 }
 
 static void recipe_table(eg_page *p, const json_t *recipe) {
-    static const eg_text heads[] = {EG_TEXT_FINETUNE, EG_TEXT_FROZEN, EG_TEXT_FROM_SCRATCH};
+    static const eg_text heads[] = {EG_TEXT_FINETUNE, EG_TEXT_LP_FT, EG_TEXT_FROZEN,
+                                    EG_TEXT_FROM_SCRATCH};
     eg_column columns[1 + N_MODES] = {{EG_TEXT_OPTION, false}};
     int n = 1;
     for (int m = 0; m < N_MODES; m++) {

@@ -3,8 +3,10 @@
 #include "report/svg.h"
 #include <string.h>
 
+/* lp-ft is fine-tuning with another start: it stands with it. */
 static bool run_in(const json_t *run, const char *mode) {
-    return mode == NULL || eg_report_is(run, "mode", mode);
+    return mode == NULL || eg_report_is(run, "mode", mode) ||
+           (strcmp(mode, "finetune") == 0 && eg_report_is(run, "mode", "lp-ft"));
 }
 
 bool eg_page_has_mode(const eg_page *p, const char *mode) {
@@ -126,6 +128,16 @@ static void more_table(eg_page *p, const json_t *run) {
     eg_page_raw(p, "</details>\n");
 }
 
+/* How often the sealed split was opened: "test_looks" of a run's test figures. */
+static void looks(eg_page *p, const json_t *metrics) {
+    const json_t *n = eg_report_at(metrics, "test_looks");
+    if (!json_is_integer(n)) return;
+    eg_figure f = eg_report_integer(metrics, "test_looks");
+    const char *parts[] = {f.text};
+    eg_page_note(p, json_integer_value(n) == 1 ? EG_TEXT_TEST_LOOKS_ONE : EG_TEXT_TEST_LOOKS, parts,
+                 1);
+}
+
 static void run_card(eg_page *p, const json_t *run) {
     bool test = eg_report_at(run, "test") != NULL;
     const json_t *metrics = eg_report_at(run, test ? "test" : "val");
@@ -140,7 +152,10 @@ static void run_card(eg_page *p, const json_t *run) {
     eg_svg_curves(p, run, false);
     eg_svg_confusion(p, metrics, test);
     eg_svg_roc(p, metrics, test);
+    eg_svg_pr(p, metrics, test);
+    eg_svg_reliability(p, metrics, test);
     eg_page_raw(p, "</div>\n");
+    looks(p, metrics);
     if (eg_report_count(run, "history") == 0) eg_page_note(p, EG_TEXT_NO_HISTORY, NULL, 0);
     more_table(p, run);
     eg_page_history(p, run);

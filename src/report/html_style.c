@@ -122,6 +122,17 @@ static const char row_style[] =
     ".k{display:inline-block;width:11px;height:11px;border-radius:3px}\n"
     ".keys{font-size:.85rem;color:var(--soft);margin:4px 0 14px}\n";
 
+/* Pages of a data set: findings with their weight at the left edge, and rows of thumbnails. */
+static const char set_style[] =
+    ".find{border-left:4px solid var(--line);padding:1px 0 1px 14px;margin:14px 0}"
+    ".find b{font-weight:600}.find.error{border-color:var(--red)}"
+    ".find.warning{border-color:var(--gold)}.find.note{border-color:var(--sky)}\n"
+    ".thumbs{display:flex;flex-wrap:wrap;gap:8px;align-items:flex-start;margin:8px 0 18px}"
+    ".thumbs img{display:block;border-radius:4px;background:#000;max-width:128px;height:auto}"
+    ".thumbs figure{width:auto;max-width:136px}"
+    ".thumbs figcaption{min-height:0;margin:3px 0 0;font-size:.72rem;color:var(--soft);"
+    "overflow-wrap:anywhere}.thumbs figure.mean img{outline:2px solid var(--blue)}\n";
+
 /* Narrow: a row becomes a card whose lines are "head ... value". Print: paper white, nothing cut, details open. */
 static const char narrow_style[] =
     "@media (max-width:960px){"
@@ -155,5 +166,6 @@ void eg_page_style(eg_page *p) {
     eg_page_raw(p, table_style);
     eg_page_raw(p, figure_style);
     eg_page_raw(p, row_style);
+    if (p->set != NULL) eg_page_raw(p, set_style);
     eg_page_raw(p, narrow_style);
 }

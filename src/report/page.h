@@ -20,6 +20,7 @@ typedef struct {
     eg_lang lang;
     const json_t *study;      /* the study, or NULL when the document is one run */
     const json_t *runs;       /* array of runs; owned by html.c */
+    const json_t *set;        /* a data set, or NULL; `study` is then {"data": set} */
     const eg_column *columns; /* of the open table */
     int n_columns, column;
 } eg_page;
@@ -85,5 +86,6 @@ void eg_page_history(eg_page *p, const json_t *run); /* html_history.c */
 void eg_page_compare(eg_page *p);                    /* html_compare.c */
 void eg_page_why(eg_page *p);                        /* html_why.c */
 void eg_page_recipe(eg_page *p);                     /* html_recipe.c: recipe and reproducibility */
+void eg_page_set(eg_page *p);                        /* html_set.c: all sections of a data set */
 
 #endif

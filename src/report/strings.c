@@ -23,6 +23,7 @@ const char *eg_report_word(const char *word, eg_lang lang) {
         {"finetune", EG_TEXT_FINETUNE},
         {"frozen", EG_TEXT_FROZEN},
         {"scratch", EG_TEXT_FROM_SCRATCH},
+        {"lp-ft", EG_TEXT_LP_FT},
         {"train", EG_TEXT_TRAIN},
         {"val", EG_TEXT_VAL},
         {"test", EG_TEXT_TEST},

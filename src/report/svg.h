@@ -37,8 +37,10 @@ void eg_svg_text(eg_page *p, double x, double y, const char *anchor, const char 
 void eg_svg_curves(eg_page *p, const json_t *run, bool loss);  /* svg_curves.c */
 void eg_svg_roc(eg_page *p, const json_t *metrics, bool test); /* svg_roc.c: one run */
 void eg_svg_roc_all(eg_page *p); /* svg_roc.c: every run with a test curve */
-void eg_svg_confusion(eg_page *p, const json_t *metrics, bool test); /* svg_confusion.c */
-void eg_svg_forest(eg_page *p);                                      /* svg_forest.c: differences */
-void eg_svg_dots(eg_page *p); /* svg_forest.c: test accuracies */
+void eg_svg_confusion(eg_page *p, const json_t *metrics, bool test);   /* svg_confusion.c */
+void eg_svg_pr(eg_page *p, const json_t *metrics, bool test);          /* svg_pr.c */
+void eg_svg_reliability(eg_page *p, const json_t *metrics, bool test); /* svg_reliability.c */
+void eg_svg_forest(eg_page *p); /* svg_forest.c: differences */
+void eg_svg_dots(eg_page *p);   /* svg_forest.c: test accuracies */
 
 #endif

@@ -46,15 +46,25 @@ void eg_table_write(eg_term *t, eg_table *table);
 /* ---- documents ---- */
 
 void eg_term_study(eg_term *t, const json_t *root);          /* terminal_study.c */
+void eg_term_compare(eg_term *t, const json_t *root);        /* terminal_compare.c */
+void eg_term_published(eg_term *t, const json_t *root);      /* terminal_compare.c */
 void eg_term_train(eg_term *t, const json_t *root);          /* terminal_run.c */
 void eg_term_metrics(eg_term *t, const json_t *root);        /* terminal_run.c */
+void eg_term_seeds(eg_term *t, const json_t *root);          /* terminal_seeds.c */
+void eg_term_lr_finder(eg_term *t, const json_t *root);      /* terminal_seeds.c */
 void eg_term_models(eg_term *t, const json_t *root);         /* terminal_lists.c */
 void eg_term_recommendation(eg_term *t, const json_t *root); /* terminal_lists.c */
 void eg_term_predictions(eg_term *t, const json_t *root);    /* terminal_lists.c */
-void eg_term_features(eg_term *t, const json_t *root);       /* terminal_lists.c */
-void eg_term_pull(eg_term *t, const json_t *root);           /* terminal_pull.c */
-void eg_term_version(eg_term *t, const json_t *root);        /* terminal_lists.c */
-void eg_term_inspect(eg_term *t, const json_t *root);        /* terminal_inspect.c */
-void eg_term_bench(eg_term *t, const json_t *root);          /* terminal_bench.c */
+void eg_term_explain(eg_term *t, const json_t *root);
+void eg_term_features(eg_term *t, const json_t *root);     /* terminal_lists.c */
+void eg_term_pull(eg_term *t, const json_t *root);         /* terminal_pull.c */
+void eg_term_phantom(eg_term *t, const json_t *root);      /* terminal_phantom.c */
+void eg_term_version(eg_term *t, const json_t *root);      /* terminal_lists.c */
+void eg_term_inspect(eg_term *t, const json_t *root);      /* terminal_inspect.c */
+void eg_term_data(eg_term *t, const json_t *root);         /* terminal_data.c */
+void eg_term_mistakes(eg_term *t, const json_t *root);     /* terminal_data.c */
+void eg_term_augmentation(eg_term *t, const json_t *root); /* terminal_data.c */
+void eg_term_why(eg_term *t, const json_t *root);          /* terminal_why.c */
+void eg_term_bench(eg_term *t, const json_t *root);        /* terminal_bench.c */
 
 #endif

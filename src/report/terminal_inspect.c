@@ -112,6 +112,28 @@ static void tensors(eg_term *t, const json_t *list, bool all) {
     eg_free(line);
 }
 
+/* The arrays of an .npz; a reason in the last column only where there is one. */
+static void arrays(eg_term *t, const json_t *list) {
+    size_t n = json_array_size(list), n_errors = 0;
+    if (n == 0) return;
+    for (size_t i = 0; i < n; i++)
+        n_errors += eg_report_string(json_array_get(list, i), "error") != NULL;
+    eg_table table = {.n_keys = 1};
+    eg_table_column(&table, "array", false);
+    eg_table_column(&table, "dtype", false);
+    eg_table_column(&table, "shape", true);
+    if (n_errors > 0) eg_table_column(&table, "error", false);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *x = json_array_get(list, i);
+        eg_table_cell(&table, eg_report_string(x, "name"), EG_STYLE_PLAIN);
+        eg_table_cell(&table, eg_report_string(x, "dtype"), EG_STYLE_PLAIN);
+        shape_cell(t, &table, eg_report_at(x, "shape"));
+        if (n_errors > 0) eg_table_cell(&table, eg_report_string(x, "error"), EG_STYLE_BAD);
+    }
+    eg_term_heading(t, "Arrays");
+    eg_table_write(t, &table);
+}
+
 void eg_term_inspect(eg_term *t, const json_t *root) {
     scalars(t, root);
     const json_t *metadata = eg_report_at(root, "metadata"), *config = eg_report_at(root, "config");
@@ -120,6 +142,7 @@ void eg_term_inspect(eg_term *t, const json_t *root) {
         scalars(t, metadata);
     }
     globals(t, eg_report_at(root, "globals"));
+    arrays(t, eg_report_at(root, "arrays"));
     tensors(t, eg_report_at(root, "tensors"), eg_report_at(root, "list_all") != NULL);
     if (eg_report_at(root, "summary") != NULL) eg_term_train(t, eg_report_at(root, "summary"));
     if (json_object_size(config) > 0) {

@@ -167,6 +167,37 @@ void eg_term_predictions(eg_term *t, const json_t *root) {
     eg_term_paragraph(t, "", note);
 }
 
+/* ---- explain ---- */
+
+void eg_term_explain(eg_term *t, const json_t *root) {
+    const json_t *images = eg_report_at(root, "images");
+    eg_table table = {.n_keys = 1};
+    eg_table_column(&table, "image", false);
+    eg_table_column(&table, "truth", false);
+    eg_table_column(&table, "predicted", false);
+    eg_table_column(&table, "p", true);
+    eg_table_column(&table, "outside centre", true);
+    eg_table_column(&table, "picture", false);
+    for (size_t i = 0; i < json_array_size(images); i++) {
+        const json_t *image = json_array_get(images, i);
+        const char *truth = json_string_value(eg_report_at(image, "truth"));
+        eg_table_cell(&table, eg_report_string(image, "file"), EG_STYLE_PLAIN);
+        eg_table_cell(&table, truth ? truth : "-", EG_STYLE_PLAIN);
+        eg_table_cell(&table, eg_report_string(image, "predicted"), EG_STYLE_BOLD);
+        eg_table_figure(&table, eg_report_real(image, "p", 3));
+        eg_table_figure(&table, eg_report_percent(image, "outside_centre"));
+        eg_table_cell(&table, eg_report_string(image, "picture"), EG_STYLE_PLAIN);
+    }
+    eg_table_write(t, &table);
+    char note[400];
+    snprintf(
+        note, sizeof note,
+        "pictures in %s/ by %s. Outside centre: share of the map beyond the central half of the "
+        "area; an even map has 50 %%. A map shows where the score comes from, not why.",
+        eg_report_string(root, "folder"), eg_report_string(root, "method"));
+    eg_term_paragraph(t, "", note);
+}
+
 /* ---- features ---- */
 
 void eg_term_features(eg_term *t, const json_t *root) {

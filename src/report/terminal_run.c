@@ -1,6 +1,9 @@
 /* One run, and one set of metrics, on a terminal. Read first: terminal.h.                                     */
 #include "report/terminal.h"
 
+#include <stdio.h>
+#include <string.h>
+
 enum { NAME_WIDTH = 20 };
 
 static void figure_pair(eg_term *t, const char *name, eg_figure f) {
@@ -38,26 +41,80 @@ static void confusion(eg_term *t, const json_t *m) {
     eg_table_write(t, &table);
 }
 
+/* What was chosen, and on which images: never on those of the figures above it. */
+static void choices(eg_term *t, const json_t *m) {
+    const char *rule = eg_report_string(m, "operating_point.rule"),
+               *kind = eg_report_string(m, "calibration.kind");
+    if (rule != NULL) {
+        eg_figure n = eg_report_integer(m, "operating_point.n");
+        eg_term_pair(t, NAME_WIDTH, "threshold by", rule);
+        eg_term_pair(t, NAME_WIDTH, "chosen on", "validation");
+        figure_pair(t, "validation images", n);
+    }
+    if (kind != NULL) {
+        eg_term_pair(t, NAME_WIDTH, "calibrated by", kind);
+        figure_pair(t, "temperature", eg_report_real(m, "calibration.temperature", 3));
+    }
+    const json_t *n = eg_report_at(m, "test_looks");
+    if (!json_is_integer(n)) return;
+    char text[64];
+    snprintf(text, sizeof text, "looked at %lld time%s by this run",
+             (long long)json_integer_value(n), json_integer_value(n) == 1 ? "" : "s");
+    eg_term_pair(t, NAME_WIDTH, "test set", text);
+}
+
+/* Bootstrap over patients, where images of one patient are more alike than others. */
+static void by_patient(eg_term *t, const json_t *m) {
+    static const struct {
+        const char *name, *at;
+        bool percent;
+    } rows[] = {{"accuracy", "bootstrap.ci.accuracy", true},
+                {"balanced accuracy", "bootstrap.ci.balanced_accuracy", true},
+                {"AUC", "bootstrap.ci.auc", false},
+                {"sensitivity", "bootstrap.ci.sensitivity", true},
+                {"specificity", "bootstrap.ci.specificity", true}};
+    const char *by = eg_report_string(m, "bootstrap.by");
+    if (by == NULL || strcmp(by, "patient") != 0) return;
+    eg_term_heading(t, "Intervals with a patient's images drawn together");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        figure_pair(t, rows[i].name,
+                    rows[i].percent ? eg_report_interval_percent(m, rows[i].at)
+                                    : eg_report_interval_real(m, rows[i].at, 3));
+    }
+}
+
 void eg_term_metrics(eg_term *t, const json_t *m) {
+    static const struct {
+        const char *name, *field, *ci;
+        int decimals; /* 0: percent */
+    } rows[] = {{"loss", "loss", "loss_ci", 4},
+                {"AUC", "auc", "auc_ci", 3},
+                {"average precision", "ap", "ap_ci", 3},
+                {"sensitivity", "sensitivity", "sensitivity_ci", 0},
+                {"specificity", "specificity", "specificity_ci", 0},
+                {"balanced accuracy", "balanced_accuracy", "balanced_accuracy_ci", 0},
+                {"PPV", "ppv", "ppv_ci", 0},
+                {"NPV", "npv", "npv_ci", 0},
+                {"F1", "f1", "f1_ci", 3},
+                {"MCC", "mcc", "mcc_ci", 3},
+                {"kappa", "kappa", "kappa_ci", 3},
+                {"Brier score", "brier", "brier_ci", 3},
+                {"calibration error", "ece", "ece_ci", 3}};
     interval_pair(t, "accuracy", eg_report_percent(m, "accuracy"),
                   eg_report_interval_percent(m, "accuracy_ci"));
     figure_pair(t, "images", eg_report_integer(m, "n"));
-    figure_pair(t, "loss", eg_report_real(m, "loss", 4));
-    interval_pair(t, "AUC", eg_report_real(m, "auc", 3), eg_report_interval_real(m, "auc_ci", 3));
-    interval_pair(t, "sensitivity", eg_report_percent(m, "sensitivity"),
-                  eg_report_interval_percent(m, "sensitivity_ci"));
-    interval_pair(t, "specificity", eg_report_percent(m, "specificity"),
-                  eg_report_interval_percent(m, "specificity_ci"));
-    figure_pair(t, "balanced accuracy", eg_report_percent(m, "balanced_accuracy"));
-    figure_pair(t, "PPV", eg_report_percent(m, "ppv"));
-    figure_pair(t, "NPV", eg_report_percent(m, "npv"));
-    figure_pair(t, "F1", eg_report_real(m, "f1", 3));
-    figure_pair(t, "MCC", eg_report_real(m, "mcc", 3));
-    figure_pair(t, "Brier score", eg_report_real(m, "brier", 3));
-    figure_pair(t, "calibration error", eg_report_real(m, "ece", 3));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const int d = rows[i].decimals;
+        interval_pair(t, rows[i].name,
+                      d ? eg_report_real(m, rows[i].field, d) : eg_report_percent(m, rows[i].field),
+                      d ? eg_report_interval_real(m, rows[i].ci, d)
+                        : eg_report_interval_percent(m, rows[i].ci));
+    }
     figure_pair(t, "threshold", eg_report_real(m, "threshold", 3));
     figure_pair(t, "computed in", eg_report_scalar(eg_report_at(m, "dtype")));
+    choices(t, m);
     confusion(t, m);
+    by_patient(t, m);
 }
 
 static void split_row(eg_table *table, const json_t *run, const char *split) {

@@ -1,8 +1,7 @@
 /* Figures of one classifier from its class probabilities: loss, accuracy, recalls, areas,
- * calibration, confusion; the choice of a threshold; the correction of probabilities for another
- * class mix. Definitions are scikit-learn's, except that what it reports as 0 with a warning (a
- * ratio 0/0) is NaN here. Read first: roc.c (areas), interval.c (Wilson). */
-#include "stats/order.h"
+ * calibration, confusion; the correction of probabilities for another class mix. Definitions are scikit-learn's, except that what it reports as 0 with a warning (a
+ * ratio 0/0) is NaN here. Read first: roc.c (areas), interval.c (Wilson). Not here: the choice of a
+ * threshold (threshold.c), intervals by resampling (metric_resample.c). */
 #include "stats/stats.h"
 
 #include <math.h>
@@ -101,6 +100,8 @@ static void binary_figures(eg_metrics *m) {
     eg_wilson(m->specificity_ci, tn, tn + fp, 0.95);
     m->ppv = ratio(tp, tp + fp);
     m->npv = ratio(tn, tn + fn);
+    eg_wilson(m->ppv_ci, tp, tp + fp, 0.95);
+    eg_wilson(m->npv_ci, tn, tn + fn, 0.95);
     m->f1 = ratio(2 * tp, 2 * tp + fp + fn);
     double margins =
         sqrt((double)(tp + fp) * (double)(tp + fn)) * sqrt((double)(tn + fp) * (double)(tn + fn));
@@ -108,41 +109,41 @@ static void binary_figures(eg_metrics *m) {
     m->mcc = margins > 0 ? cross / margins : NAN;
 }
 
-/* Two classes: DeLong. More: mean of the one-against-rest areas, NaN unless every class has
- * cases. */
+/* Two classes: DeLong and average precision. More: mean of the one-against-rest areas, NaN unless
+ * every class has cases. False: no memory. */
 static bool areas_compute(eg_metrics *m, const double *prob, const int32_t *label) {
-    size_t n = (size_t)m->n, K = (size_t)m->n_classes;
-    double *score = eg_malloc(n * sizeof *score);
-    int32_t *is_class = eg_malloc(n * sizeof *is_class);
-    bool ok = score && is_class;
-    double sum = 0;
-    for (size_t k = K == 2 ? 1 : 0; ok && k < K; k++) {
-        size_t n1 = 0;
-        for (size_t i = 0; i < n; i++) {
-            score[i] = prob[i * K + k];
-            is_class[i] = label[i] == (int32_t)k;
-            n1 += (size_t)is_class[i];
-        }
-        double area, variance;
-        if (K == 2)
-            eg_auc_delong(&area, &variance, m->auc_ci, score, is_class, n, 0.95);
-        else
-            area = eg_auc(score, is_class, n);
-        ok = !isnan(area) || n1 == 0 || n1 == n; /* NaN with both classes there: no memory */
-        sum += area;
+    size_t n = (size_t)m->n, n1 = 0;
+    if (m->n_classes > 2) {
+        eg_auc_rest rest;
+        if (eg_auc_one_vs_rest(&rest, prob, label, n, m->n_classes, 0.95, NULL) != EG_OK)
+            return false;
+        m->auc = rest.macro;
+        for (int e = 0; e < 2; e++) m->auc_ci[e] = rest.macro_ci[e];
+        return true;
     }
-    if (ok) m->auc = K == 2 ? sum : sum / (double)K;
+    double *score = eg_malloc(n * sizeof *score), variance;
+    if (!score) return false;
+    for (size_t i = 0; i < n; i++) {
+        score[i] = prob[2 * i + 1];
+        n1 += label[i] == 1;
+    }
+    eg_auc_delong(&m->auc, &variance, m->auc_ci, score, label, n, 0.95);
+    m->ap = eg_average_precision(score, label, n);
+    eg_average_precision_interval(m->ap_ci, m->ap, n1, 0.95);
     eg_free(score);
-    eg_free(is_class);
-    return ok;
+    /* NaN with both classes there, or with a positive one: no memory */
+    return (!isnan(m->auc) || n1 == 0 || n1 == n) && (!isnan(m->ap) || n1 == 0);
 }
 
 eg_status eg_metrics_compute(eg_metrics *out, const double *prob, const int32_t *label, size_t n,
                              int n_classes, double threshold, eg_error *err) {
     EG_TRY(inputs_check(prob, label, n, n_classes, err));
     eg_metrics m = {.n = (int64_t)n, .n_classes = n_classes};
-    m.sensitivity = m.specificity = m.ppv = m.npv = m.mcc = m.auc = NAN;
-    for (int e = 0; e < 2; e++) m.auc_ci[e] = m.sensitivity_ci[e] = m.specificity_ci[e] = NAN;
+    m.sensitivity = m.specificity = m.ppv = m.npv = m.mcc = m.auc = m.ap = NAN;
+    for (int e = 0; e < 2; e++) {
+        m.auc_ci[e] = m.sensitivity_ci[e] = m.specificity_ci[e] = NAN;
+        m.ppv_ci[e] = m.npv_ci[e] = m.ap_ci[e] = NAN;
+    }
     m.confusion = eg_calloc((size_t)n_classes * (size_t)n_classes, sizeof *m.confusion);
     if (!m.confusion || !areas_compute(&m, prob, label)) {
         eg_metrics_free(&m);
@@ -152,6 +153,7 @@ eg_status eg_metrics_compute(eg_metrics *out, const double *prob, const int32_t 
     classes_average(&m);
     m.accuracy = ratio(m.correct, m.n);
     eg_wilson(m.accuracy_ci, m.correct, m.n, 0.95);
+    eg_kappa(&m.kappa, m.kappa_ci, m.confusion, n_classes, 0.95);
     if (n_classes == 2) binary_figures(&m);
     *out = m;
     return EG_OK;
@@ -161,62 +163,6 @@ void eg_metrics_free(eg_metrics *m) {
     if (!m) return;
     eg_free(m->confusion);
     m->confusion = NULL;
-}
-
-/* A threshold between `below` and `above` (predicted positive: score >= threshold); `above`
- * itself when no double lies between them. */
-static double midpoint(double below, double above) {
-    double mid = below + 0.5 * (above - below);
-    return mid > below && mid <= above ? mid : above;
-}
-
-/* The threshold under which exactly the `k` lowest scores are predicted negative. The ends,
- * where a neighbour is missing, borrow 0 and 1 as neighbours: scores are probabilities. */
-static double threshold_at(const double *score, const uint32_t *order, size_t n, size_t k) {
-    double low = score[order[0]], high = score[order[n - 1]];
-    if (k == 0) return low > 0 ? midpoint(0, low) : low;
-    if (k == n) return high < 1 ? midpoint(high, 1) : nextafter(high, INFINITY);
-    return midpoint(score[order[k - 1]], score[order[k]]);
-}
-
-/* Try every cut between distinct scores and both ends; keep the largest weight1 * TP + weight0 *
- * TN. Whole numbers, so that equals are equal. */
-static double threshold_best(const double *score, const int32_t *label, size_t n, int64_t weight1,
-                             int64_t weight0) {
-    uint32_t *order = n > 0 && n <= UINT32_MAX / 2 ? eg_malloc(2 * n * sizeof *order) : NULL;
-    if (!order) return NAN;
-    eg_stats_order(order, order + n, score, n);
-    int64_t gain = 0, best_gain = INT64_MIN;
-    double best = NAN;
-    for (size_t i = 0; i < n; i++) gain += label[i] == 1 ? weight1 : 0;
-    for (size_t k = 0; k <= n; k++) {
-        if (k > 0) gain += label[order[k - 1]] == 1 ? -weight1 : weight0;
-        if (k > 0 && k < n && score[order[k]] == score[order[k - 1]]) continue;
-        double t = threshold_at(score, order, n, k);
-        if (gain > best_gain || (gain == best_gain && fabs(t - 0.5) < fabs(best - 0.5))) best = t;
-        if (gain > best_gain) best_gain = gain;
-    }
-    eg_free(order);
-    return best;
-}
-
-static bool any_nan(const double *x, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (isnan(x[i])) return true;
-    return false;
-}
-
-double eg_threshold_accuracy(const double *score, const int32_t *label, size_t n) {
-    return any_nan(score, n) ? NAN : threshold_best(score, label, n, 1, 1);
-}
-
-/* Sensitivity + specificity times n1 * n0 is n0 TP + n1 TN. NaN when a class is missing. */
-double eg_threshold_youden(const double *score, const int32_t *label, size_t n) {
-    int64_t n1 = 0;
-    for (size_t i = 0; i < n; i++) n1 += label[i] == 1;
-    int64_t n0 = (int64_t)n - n1;
-    if (n1 == 0 || n0 == 0 || any_nan(score, n)) return NAN;
-    return threshold_best(score, label, n, n0, n1);
 }
 
 /* Saerens, Latinne & Decaestecker (2002), eq. 4. A class without share in `from` keeps

@@ -1,24 +1,33 @@
 /* Two classifiers on the same cases, two independent proportions, and the correction for many
- * tests. Newcombe's two 1998 papers in Statistics in Medicine: 17:873-890 (independent samples,
- * method 10) and 17:2635-2650 (paired, method 10). Read interval.c first: both combine Wilson
- * limits by square-and-add. */
+ * tests. Paired: Tango's score interval (1998, Statistics in Medicine 17:891-908), whose test of 0
+ * is McNemar's and which keeps its 95 % where few cases disagree, as Newcombe's method 10 does not
+ * (docs/figures.md). Independent: Newcombe (1998, the same volume, 873-890), method 10, Wilson
+ * limits combined by square-and-add. */
 #include "stats/stats.h"
 
 #include <math.h>
 
-/* Correlation of the two right/wrong indicators with Newcombe's continuity correction: a
- * positive e h - f g is drawn towards 0 by n / 2, never past it; 0 when a margin is empty. */
-static double corrected_phi(double both, double only_a, double only_b, double none) {
-    double n = both + only_a + only_b + none;
-    double margins =
-        sqrt((both + only_a) * (only_b + none)) * sqrt((both + only_b) * (only_a + none));
-    double cross = both * none - only_a * only_b;
-    if (cross > 0) cross = fmax(cross - 0.5 * n, 0);
-    return margins > 0 ? cross / margins : 0;
+/* Tango's (1998) score statistic for a difference of `d` when b cases are right only by a, c only by b: the observed
+ * difference minus d over its standard error at the most likely shares that have the difference d. Falls with d. */
+static double score_statistic(double b, double c, double n, double d) {
+    double B = (2 * n - b + c) * d - b - c, C = -c * d * (1 - d);
+    double root = sqrt(fmax(B * B - 8 * n * C, 0));
+    double q = B > 0 ? -2 * C / (root + B) : (root - B) / (4 * n); /* share of "only b" */
+    double variance = n * (2 * q + d * (1 - d));
+    return variance > 0 ? (b - c - n * d) / sqrt(variance) : 0;
 }
 
-static double square_and_add(double d, double e, double phi) {
-    return sqrt(fmax(d * d - 2 * phi * d * e + e * e, 0));
+/* The d in (low, high) at which the statistic passes `target`, by bisection to the last bit. */
+static double score_limit(double b, double c, double n, double low, double high, double target) {
+    for (int step = 0; step < 200; step++) {
+        double mid = 0.5 * (low + high);
+        if (mid <= low || mid >= high) break;
+        if (score_statistic(b, c, n, mid) > target)
+            low = mid;
+        else
+            high = mid;
+    }
+    return 0.5 * (low + high);
 }
 
 /* P(this split of `differ` discordant cases or a more uneven one | a fair coin), both sides. */
@@ -30,26 +39,18 @@ static double mcnemar_exact(int64_t only_a, int64_t only_b) {
 
 void eg_mcnemar(eg_paired *out, const uint8_t *correct_a, const uint8_t *correct_b, size_t n,
                 double level) {
-    int64_t both = 0;
     *out = (eg_paired){.n = (int64_t)n, .difference = NAN, .ci = {NAN, NAN}, .p = NAN};
     if (n == 0) return;
     for (size_t i = 0; i < n; i++) {
         bool a = correct_a[i] != 0, b = correct_b[i] != 0;
-        both += a && b;
         out->only_a += a && !b;
         out->only_b += b && !a;
     }
-    int64_t none = out->n - both - out->only_a - out->only_b;
-    double pa = (double)(both + out->only_a) / (double)n;
-    double pb = (double)(both + out->only_b) / (double)n;
-    double ca[2], cb[2];
-    eg_wilson(ca, both + out->only_a, out->n, level);
-    eg_wilson(cb, both + out->only_b, out->n, level);
-    double phi =
-        corrected_phi((double)both, (double)out->only_a, (double)out->only_b, (double)none);
-    out->difference = (double)(out->only_a - out->only_b) / (double)n;
-    out->ci[0] = fmax(out->difference - square_and_add(pa - ca[0], cb[1] - pb, phi), -1);
-    out->ci[1] = fmin(out->difference + square_and_add(ca[1] - pa, pb - cb[0], phi), 1);
+    double b = (double)out->only_a, c = (double)out->only_b, nn = (double)n;
+    double z = eg_normal_quantile(0.5 + 0.5 * level);
+    out->difference = (b - c) / nn;
+    out->ci[0] = score_limit(b, c, nn, -1, out->difference, z);
+    out->ci[1] = score_limit(b, c, nn, out->difference, 1, -z);
     out->p = mcnemar_exact(out->only_a, out->only_b);
 }
 
@@ -62,8 +63,8 @@ void eg_difference_independent(double *difference, double ci[2], int64_t k1, int
     if (isnan(c1[0]) || isnan(c2[0])) return;
     double p1 = (double)k1 / (double)n1, p2 = (double)k2 / (double)n2;
     *difference = p1 - p2;
-    ci[0] = *difference - square_and_add(p1 - c1[0], c2[1] - p2, 0);
-    ci[1] = *difference + square_and_add(c1[1] - p1, p2 - c2[0], 0);
+    ci[0] = *difference - hypot(p1 - c1[0], c2[1] - p2);
+    ci[1] = *difference + hypot(c1[1] - p1, p2 - c2[0]);
 }
 
 /* Step-down Bonferroni: the i-th smallest p times (n - i), made monotone, at most 1. NaN (no

@@ -5,16 +5,11 @@
  * zero is exactly zero. NaN scores, a missing class or no memory give NaN. Read first: Sun & Xu
  * (2014), IEEE Signal Processing Letters 21(11):1389, whose midrank difference this is. */
 #include "stats/order.h"
-#include "stats/stats.h"
+#include "stats/placements.h"
 
 #include <math.h>
 
-/* Placements of one score; `v` is owned by the caller (eg_free). */
-typedef struct {
-    double *v;     /* (n) placement of each case */
-    double n1, n0; /* positives, negatives */
-    double auc;
-} placing;
+typedef eg_stats_placements placing;
 
 /* Ascending order of the scores (eg_free), or NULL: NaN among them, n too large, or no memory. */
 static uint32_t *order_of(const double *score, size_t n) {
@@ -48,8 +43,7 @@ static void placements_fill(placing *p, const uint32_t *order, const double *sco
     p->auc = sum / (p->n1 * p->n0);
 }
 
-/* False (nothing to free): a class is missing, a score is NaN, or no memory. */
-static bool placements_make(placing *p, const double *score, const int32_t *label, size_t n) {
+bool eg_stats_placements_make(placing *p, const double *score, const int32_t *label, size_t n) {
     *p = (placing){.auc = NAN};
     for (size_t i = 0; i < n; i++) {
         if (label[i] == 1)
@@ -67,7 +61,7 @@ static bool placements_make(placing *p, const double *score, const int32_t *labe
 
 double eg_auc(const double *score, const int32_t *label, size_t n) {
     placing p;
-    if (!placements_make(&p, score, label, n)) return NAN;
+    if (!eg_stats_placements_make(&p, score, label, n)) return NAN;
     eg_free(p.v);
     return p.auc;
 }
@@ -118,7 +112,7 @@ void eg_auc_delong(double *auc, double *variance, double ci[2], const double *sc
                    const int32_t *label, size_t n, double level) {
     placing p;
     *auc = *variance = ci[0] = ci[1] = NAN;
-    if (!placements_make(&p, score, label, n)) return;
+    if (!eg_stats_placements_make(&p, score, label, n)) return;
     *auc = p.auc;
     *variance = delong_variance(&p, NULL, label, n);
     area_interval(ci, &p, *variance, level);
@@ -168,8 +162,8 @@ void eg_auc_delong_paired(double *difference, double ci[2], double *p, const dou
                           const double *b, const int32_t *label, size_t n, double level) {
     placing pa, pb = {.v = NULL};
     *difference = ci[0] = ci[1] = *p = NAN;
-    if (!placements_make(&pa, a, label, n)) return;
-    if (placements_make(&pb, b, label, n)) {
+    if (!eg_stats_placements_make(&pa, a, label, n)) return;
+    if (eg_stats_placements_make(&pb, b, label, n)) {
         *difference = pa.auc - pb.auc;
         paired_compute(ci, p, &pa, &pb, label, n, level);
     }
@@ -221,4 +215,41 @@ double eg_average_precision(const double *score, const int32_t *label, size_t n)
     }
     eg_free(order);
     return sum;
+}
+
+/* Boyd, Eng & Page (2013): logit scale, standard error 1 / sqrt(n1 ap (1 - ap)). */
+void eg_average_precision_interval(double ci[2], double ap, size_t n_positive, double level) {
+    ci[0] = ci[1] = NAN;
+    if (!(ap >= 0 && ap <= 1) || n_positive == 0 || !(level > 0 && level < 1)) return;
+    if (ap == 0 || ap == 1) {
+        eg_clopper_pearson(ci, (int64_t)(ap * (double)n_positive), (int64_t)n_positive, level);
+        return;
+    }
+    double half = eg_normal_quantile(0.5 + 0.5 * level) / sqrt((double)n_positive * ap * (1 - ap));
+    double logit = log(ap / (1 - ap));
+    ci[0] = 1 / (1 + exp(half - logit));
+    ci[1] = 1 / (1 + exp(-half - logit));
+}
+
+/* Every distinct score is a point, as scikit-learn's precision_recall_curve turned round. Recall is NaN without
+ * positives. Returns 0 when a score is NaN, n is 0, or memory runs out. */
+size_t eg_pr_curve(double *precision, double *recall, double *threshold, const double *score,
+                   const int32_t *label, size_t n) {
+    uint32_t *order = order_of(score, n);
+    if (!order) return 0;
+    double n1 = 0, tp = 0;
+    for (size_t i = 0; i < n; i++) n1 += label[i] == 1;
+    size_t count = 1;
+    precision[0] = 1;
+    recall[0] = n1 > 0 ? 0 : NAN;
+    threshold[0] = INFINITY;
+    for (size_t k = n; k-- > 0;) {
+        tp += label[order[k]] == 1;
+        if (k > 0 && score[order[k - 1]] == score[order[k]]) continue;
+        precision[count] = tp / (double)(n - k);
+        recall[count] = n1 > 0 ? tp / n1 : NAN;
+        threshold[count++] = score[order[k]];
+    }
+    eg_free(order);
+    return count;
 }

@@ -8,7 +8,8 @@
 
 eg_status eg_study_checkpoint_save(const eg_run *run, const char *path, int64_t epoch,
                                    double threshold, eg_error *err) {
-    char epoch_text[24], threshold_text[32];
+    char epoch_text[24], threshold_text[32], tta_text[24];
+    snprintf(tta_text, sizeof tta_text, "%lld", (long long)run->s->o.tta);
     snprintf(epoch_text, sizeof epoch_text, "%lld", (long long)epoch);
     snprintf(threshold_text, sizeof threshold_text, "%.9g", threshold);
     json_t *preprocessing = eg_study_preset_json(&run->s->preprocess);
@@ -28,6 +29,7 @@ eg_status eg_study_checkpoint_save(const eg_run *run, const char *path, int64_t 
             {"epoch", epoch_text},
             {"weights_sha256", run->s->weights_sha256},
             {"dtype", eg_study_dtype_name(run->s->bf16)},
+            {"tta", tta_text},
         };
         status = eg_network_save(run->net, path, metadata, sizeof metadata / sizeof *metadata, err);
     }
@@ -91,6 +93,10 @@ static eg_status open_into(eg_opened_run *r, const eg_state_dict *sd, eg_error *
     if (!threshold || !eg_parse_real(&r->threshold, threshold)) r->threshold = 0.5;
     const char *dtype = eg_state_dict_metadata(sd, "dtype"); /* absent: there was only f32 then */
     r->dtype = eg_study_dtype_name(dtype && strcmp(dtype, "bf16") == 0);
+    const char *tta =
+        eg_state_dict_metadata(sd, "tta"); /* absent: images were scored as they are */
+    int64_t n_views;
+    r->tta = tta && eg_parse_int(&n_views, tta) && n_views >= 1 && n_views <= 64 ? (int)n_views : 1;
     const char *model = eg_state_dict_metadata(sd, "model");
     if (!model) return eg_fail(err, EG_ERR_INPUT, "metadata has no 'model'");
     r->model = eg_strdup(model);

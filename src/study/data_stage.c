@@ -1,6 +1,6 @@
-/* The data of a run or study: open the tree, decode every image once to find the bad ones, split
- * validation off train, and describe all that in the "data" JSON of doc/documents.md. Reading and
- * splitting are the data room's. */
+/* The data of a run or study: open the set, decode every image once to find the bad ones, make the
+ * splits that are missing, and describe all that in the "data" JSON of doc/documents.md. Options
+ * become data sets and splits in dataset_open.c; reading and splitting are the data room's. */
 #include "study/feature_cache.h"
 #include <stdio.h>
 #include <string.h>
@@ -55,6 +55,10 @@ static eg_status take_sizes(eg_dataset *ds, eg_image_rows *rows, eg_row_cache *c
     EG_TRY(eg_study_rows_find(&found, rows, cache, key, err));
     for (size_t i = 0; i < rows->n; i++) {
         if (!rows->have[i]) continue;
+        /* one that is larger than what is read today is not sound today */
+        if ((double)rows->rows[2 * i] * (double)rows->rows[2 * i + 1] >
+            (double)ds->image_options.max_pixels)
+            continue;
         ds->samples[rows->indices[i]].width = (int)rows->rows[2 * i];
         ds->samples[rows->indices[i]].height = (int)rows->rows[2 * i + 1];
     }
@@ -199,76 +203,115 @@ static json_t *classes_json(const eg_dataset *ds) {
 }
 
 static json_t *data_json(const eg_dataset *ds, const eg_options *o, const json_t *bad,
-                         bool own_val) {
-    char *root = eg_strdup(ds->root);
-    size_t n = root ? strlen(root) : 0;
-    while (n > 1 && root[n - 1] == '/') root[--n] = '\0';
+                         const eg_split_origin *origin) {
+    static const char *const SOURCES[] = {"folders", "csv", "npz"};
+    bool drawn = strcmp(origin->val, "drawn") == 0 || strcmp(origin->val, "run") == 0;
     json_t *splits = json_pack("{s:o, s:o, s:o}", "train", count_json(ds, EG_SPLIT_TRAIN), "val",
                                count_json(ds, EG_SPLIT_VAL), "test", count_json(ds, EG_SPLIT_TEST));
-    /* val_by is null when the tree brought its own validation split: nothing was drawn */
+    /* val_by is null when validation was there: nothing was drawn */
     json_t *json = json_pack(
-        "{s:s, s:s, s:o, s:s?, s:o, s:s, s:s?, s:o, s:I, s:O, s:o}", "root",
-        root ? last_component(root) : "", "fingerprint", ds->fingerprint, "classes",
-        classes_json(ds), "positive", ds->n_classes == 2 ? ds->classes[1] : NULL, "splits", splits,
-        "patient_rule", ds->patient_rule, "val_by", own_val ? NULL : o->val_by, "val_share",
-        own_val ? json_null() : json_real(o->val_share), "skipped_files", (json_int_t)ds->n_skipped,
-        "bad_files", bad, "patients", patients_json(ds));
-    eg_free(root);
+        "{s:s, s:s, s:s, s:o, s:s?, s:o, s:s, s:s?, s:o, s:o, s:o, s:I, s:O, s:o, s:{s:s, s:s}}",
+        "root", last_component(ds->path), "source", SOURCES[ds->source], "fingerprint",
+        ds->fingerprint, "classes", classes_json(ds), "positive",
+        ds->n_classes == 2 ? ds->classes[1] : NULL, "splits", splits, "patient_rule",
+        ds->patient_rule, "val_by", drawn ? o->val_by : NULL, "val_share",
+        drawn && o->folds == 0 ? json_real(o->val_share) : json_null(), "folds",
+        drawn && o->folds > 0 ? json_integer(o->folds) : json_null(), "fold",
+        drawn && o->folds > 0 ? json_integer(o->fold) : json_null(), "skipped_files",
+        (json_int_t)ds->n_skipped, "bad_files", bad, "patients", patients_json(ds), "split_from",
+        "val", origin->val, "test", origin->test);
     return json;
 }
 
+/* Both readings of the ids, where they differ. */
+static void note_patients(const eg_dataset *ds, eg_split b, const eg_events *ev) {
+    size_t shared, apparent;
+    eg_dataset_patient_overlap(&shared, &apparent, ds, EG_SPLIT_TRAIN, b);
+    if (shared == SIZE_MAX) return; /* no memory to count */
+    if (apparent > shared)
+        eg_study_note(
+            ev,
+            "patients: train and %s share %zu; the pattern person(\\d+) in circulation "
+            "counts %zu, because personN is numbered anew in the bacteria and in the virus "
+            "series",
+            eg_split_name(b), shared, apparent);
+    else if (shared > 0)
+        eg_study_note(ev, "patients: train and %s share %zu (--allow-shared-patients)",
+                      eg_split_name(b), shared);
+}
+
 /* Say what a reader must know about the split; the numbers are in the JSON as well. */
-static void note_data(const eg_data_stage *d, const eg_options *o, bool own_val,
+static void note_data(const eg_data_stage *d, const eg_options *o, const eg_split_origin *origin,
                       const eg_events *ev) {
     const eg_dataset *ds = d->ds;
     eg_study_note(
         ev,
         "data: %zu training, %zu validation, %zu test images in %d classes; patients by rule %s",
         d->n_train, d->n_val, d->n_test, ds->n_classes, ds->patient_rule);
-    if (own_val) eg_study_note(ev, "data: the tree's own validation split is used as it is");
-    if (!own_val && strcmp(o->val_by, "patient") == 0 && strcmp(ds->patient_rule, "none") == 0)
+    if (strcmp(origin->val, "own") == 0)
+        eg_study_note(ev, "data: the set's own validation split is used as it is");
+    if (strcmp(origin->val, "file") == 0)
+        eg_study_note(ev, "data: the split of %s is used as it is", o->split_file);
+    if (strcmp(origin->val, "drawn") == 0 && o->folds > 0)
+        eg_study_note(ev, "data: validation is fold %lld of %lld, cut by %s", (long long)o->fold,
+                      (long long)o->folds, o->val_by);
+    if (strcmp(origin->val, "drawn") == 0 && strcmp(o->val_by, "patient") == 0 &&
+        strcmp(ds->patient_rule, "none") == 0)
         eg_study_note(
             ev,
             "data: file names give no patients, so validation is split by image: a patient with "
             "several images may be on both sides (--patients names the rule)");
+    note_patients(ds, EG_SPLIT_VAL, ev);
+    note_patients(ds, EG_SPLIT_TEST, ev);
     if (ds->n_skipped)
         eg_study_note(ev, "data: files stepped over, hidden or no images: %zu", ds->n_skipped);
 }
 
+/* The split of the run that goes on, else what the options say. */
+static eg_status make_split(eg_split_origin *origin, eg_dataset *ds, const eg_options *o,
+                            const char *run, const eg_events *ev, eg_error *err) {
+    bool restored = false;
+    if (run) EG_TRY(eg_study_split_restore(&restored, ds, run, err));
+    if (!restored) return eg_study_dataset_split(origin, ds, o, ev, err);
+    *origin = (eg_split_origin){"run", "run"};
+    return EG_OK;
+}
+
+static eg_status take_indices(eg_data_stage *d, eg_error *err) {
+    EG_TRY(eg_dataset_indices(&d->train, &d->n_train, d->ds, EG_SPLIT_TRAIN, err));
+    EG_TRY(eg_dataset_indices(&d->val, &d->n_val, d->ds, EG_SPLIT_VAL, err));
+    EG_TRY(eg_dataset_indices(&d->test, &d->n_test, d->ds, EG_SPLIT_TEST, err));
+    if (d->n_train > 0 && d->n_val > 0) return EG_OK;
+    return eg_fail(err, EG_ERR_INPUT, "%s: no %s image is left - training needs both; %s",
+                   d->ds->path, d->n_train == 0 ? "training" : "validation",
+                   "add images, or change --val-share");
+}
+
 static eg_status open_into(eg_data_stage *d, const char *dir, const eg_options *o,
-                           const eg_events *ev, eg_error *err) {
+                           const eg_preprocess *p, const char *run, const eg_events *ev,
+                           eg_error *err) {
     json_t *bad = NULL;
-    EG_TRY(eg_dataset_open(&d->ds, dir, o->patients, err));
-    eg_dataset *ds = d->ds;
-    bool own_val = ds->has_val;
-    EG_TRY(eg_study_data_check(&bad, ds, o, ev, err));
-    /* a bare class tree trains as a whole */
-    for (size_t i = 0; i < ds->n_samples; i++) {
-        if (ds->samples[i].split == EG_SPLIT_ALL) ds->samples[i].split = EG_SPLIT_TRAIN;
-    }
-    eg_status status = eg_dataset_split_val(ds, o->val_share, o->val_by, (uint64_t)o->seed, err);
-    if (status == EG_OK)
-        status = eg_dataset_indices(&d->train, &d->n_train, ds, EG_SPLIT_TRAIN, err);
-    if (status == EG_OK) status = eg_dataset_indices(&d->val, &d->n_val, ds, EG_SPLIT_VAL, err);
-    if (status == EG_OK) status = eg_dataset_indices(&d->test, &d->n_test, ds, EG_SPLIT_TEST, err);
-    if (status == EG_OK && (d->n_train == 0 || d->n_val == 0))
-        status =
-            eg_fail(err, EG_ERR_INPUT, "%s: %s - %s", dir,
-                    d->n_train == 0 ? "no training image is left" : "no validation image is left",
-                    "training needs both; add images, or change --val-share");
+    eg_split_origin origin;
+    eg_options opening = *o;
+    if (run) opening.split_file = NULL; /* the run has its own copy, and the file may be gone */
+    EG_TRY(eg_study_dataset_open(&d->ds, dir, &opening, p, ev, err));
+    EG_TRY(eg_study_data_check(&bad, d->ds, o, ev, err));
+    eg_status status = make_split(&origin, d->ds, o, run, ev, err);
+    if (status == EG_OK) status = take_indices(d, err);
     if (status == EG_OK) {
-        d->json = data_json(ds, o, bad, own_val);
+        d->json = data_json(d->ds, o, bad, &origin);
         if (!d->json) status = eg_fail(err, EG_ERR_NO_MEMORY, "out of memory describing %s", dir);
     }
     json_decref(bad);
-    if (status == EG_OK) note_data(d, o, own_val, ev);
+    if (status == EG_OK) note_data(d, o, &origin, ev);
     return status;
 }
 
 eg_status eg_study_data_open(eg_data_stage *out, const char *dir, const eg_options *o,
-                             const eg_events *ev, eg_error *err) {
+                             const eg_preprocess *p, const char *run, const eg_events *ev,
+                             eg_error *err) {
     eg_data_stage d = {0};
-    eg_status status = open_into(&d, dir, o, ev, err);
+    eg_status status = open_into(&d, dir, o, p, run, ev, err);
     if (status == EG_OK)
         *out = d;
     else

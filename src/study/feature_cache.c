@@ -241,9 +241,10 @@ static void make_room(const eg_row_cache *cache) {
 
 /* The image still is what was hashed: a file that changed meanwhile would give its features to the old content.
  * The change time moves with every write and rename, and no program can set it back. */
-static bool unchanged(const eg_dataset *ds, const eg_sample *sample) {
+static bool unchanged(const eg_dataset *ds, uint32_t index) {
     struct stat st;
-    char *path = eg_path_join(ds->root, sample->file);
+    if (ds->samples[index].row >= 0) return true; /* of an .npz: in memory since it was opened */
+    char *path = eg_dataset_path(ds, index);
     bool same = path && stat(path, &st) == 0 && nanoseconds(st.st_ctim) < ds->hashed_at - TICK_NS;
     eg_free(path);
     return same;
@@ -257,8 +258,8 @@ static char *make_file(size_t *size, size_t *n_kept, const char *key, const eg_i
     char *data = kept ? eg_malloc(most) : NULL;
     *n_kept = 0;
     for (size_t i = 0; data && i < n; i++) {
-        const eg_sample *sample = &rows->ds->samples[rows->indices[positions[i]]];
-        if (sample->content[0] && unchanged(rows->ds, sample)) kept[(*n_kept)++] = positions[i];
+        if (content_of(rows, positions[i])[0] && unchanged(rows->ds, rows->indices[positions[i]]))
+            kept[(*n_kept)++] = positions[i];
     }
     if (data) {
         uint64_t shape[2] = {rows->width, *n_kept};

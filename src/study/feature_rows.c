@@ -56,6 +56,18 @@ static bool add_machine(eg_buffer *text, bool deterministic) {
     return ok;
 }
 
+/* An augmented view is drawn by seed and place in the data set, so these belong to it too. */
+static void add_augment(eg_buffer *text, const eg_scorer_options *o) {
+    const eg_augment *a = o->augment;
+    const double values[] = {a->crop_min, a->flip, a->jitter, a->rotate, a->translate,  a->zoom,
+                             a->gamma_by, a->blur, a->noise,  a->cutout, a->randaugment};
+    eg_buffer_printf(text, "seed %llu of %s augment", (unsigned long long)o->seed,
+                     o->ds->fingerprint);
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        eg_buffer_printf(text, " %a", values[i]);
+    eg_buffer_printf(text, "\n");
+}
+
 static eg_status make_key(char key[EG_ROW_KEY], eg_network *net, const eg_scorer_options *o,
                           eg_error *err) {
     const eg_preprocess *p = &o->preprocess;
@@ -66,9 +78,12 @@ static eg_status make_key(char key[EG_ROW_KEY], eg_network *net, const eg_scorer
                      (int)p->fit, p->resize, p->crop, (int)p->interp, (double)p->mean[0],
                      (double)p->mean[1], (double)p->mean[2], (double)p->std[0], (double)p->std[1],
                      (double)p->std[2]);
-    /* view 0: the image itself; augmented views would count from 1 */
-    eg_buffer_printf(&text, "view 0 batch %d %s%s\n", o->batch, o->bf16 ? "bf16" : "f32",
-                     o->deterministic ? " deterministic" : "");
+    /* view 0: the image itself; augmented views count from 1 */
+    eg_buffer_printf(&text, "view %u batch %d %s%s\n", (unsigned)o->view, o->batch,
+                     o->bf16 ? "bf16" : "f32", o->deterministic ? " deterministic" : "");
+    if (o->augment) add_augment(&text, o);
+    if (o->ds->image_options.min_side > 0) /* --decode fast */
+        eg_buffer_printf(&text, "decode %d\n", o->ds->image_options.min_side);
     bool ok = add_machine(&text, o->deterministic) && add_trunk(&text, net) && !text.failed;
     if (ok) eg_study_row_key(key, text.data);
     eg_buffer_free(&text);

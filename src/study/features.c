@@ -25,7 +25,7 @@ static eg_status load(extraction *x, const eg_settings *s, eg_error *err) {
 static eg_status extract(extraction *x, const char *dir, eg_settings *s, const eg_events *ev,
                          eg_error *err) {
     json_t *bad = NULL;
-    EG_TRY(eg_dataset_open(&x->ds, dir, s->o.patients, err));
+    EG_TRY(eg_study_dataset_open(&x->ds, dir, &s->o, &s->preprocess, ev, err));
     EG_TRY(load(x, s, err)); /* before the images: a wrong weights file shows at once */
     EG_TRY(eg_study_data_check(&bad, x->ds, &s->o, ev, err));
     json_decref(bad);
@@ -52,7 +52,8 @@ static eg_status run(json_t **out, const char *dir, eg_settings *s, const char *
     double seconds = eg_time_now() - start;
     const eg_feature_store *store = &x.store;
     if (status == EG_OK)
-        status = eg_study_features_write(path, store->rows, store->width, x.ds, false, err);
+        status = eg_study_features_write(path, store->rows, store->width, x.ds,
+                                         s->o.split_file && *s->o.split_file, err);
     if (status == EG_OK) {
         size_t computed = store->n - store->n_cached;
         *out = json_pack(

@@ -2,6 +2,7 @@
  * layer is fitted on them, exactly (head_exact.c) or by the recipe (head_recipe.c). This file
  * computes and writes the features, scores with them and saves the fitted network. */
 #include "study/feature_cache.h"
+#include "study/recipe.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,6 +56,71 @@ static eg_status fill_store(eg_run *run, eg_error *err) {
         store->arena_bytes +
         (eg_network_parameters(run->net, false) + store->n * store->width) * sizeof(float);
     return EG_OK;
+}
+
+/* View `view` of the training images, from 1, into `out` (n_train, width). */
+static eg_status fill_view(float *out, eg_run *run, uint32_t view, eg_error *err) {
+    const eg_data_stage *data = run->data;
+    const eg_settings *s = run->s;
+    eg_row_cache cache = eg_study_row_cache(&s->o, run->ev);
+    eg_feature_store store = {0};
+    eg_augment augment = s->augment;
+    augment.mixup = augment.cutmix = 0; /* a feature has one label */
+    eg_scorer_options o = {.ds = data->ds,
+                           .indices = data->train,
+                           .n = data->n_train,
+                           .preprocess = s->preprocess,
+                           .batch = s->score_batch,
+                           .workers = (int)s->o.workers,
+                           .deterministic = s->o.deterministic,
+                           .bf16 = s->bf16,
+                           .features = true,
+                           .augment = &augment,
+                           .view = view,
+                           .seed = (uint64_t)s->o.seed};
+    EG_TRY(eg_study_features_get(&store, run->net, &o, &cache, run->ev, err));
+    memcpy(out, store.rows, data->n_train * store.width * sizeof *out);
+    run->feature_seconds += store.seconds;
+    eg_free(store.rows);
+    return EG_OK;
+}
+
+static eg_status fill_rows(eg_head_rows *rows, float *x, int32_t *label, eg_run *run,
+                           eg_error *err) {
+    const eg_data_stage *data = run->data;
+    for (size_t i = 0; i < data->n_train; i++) {
+        label[i] = data->ds->samples[data->train[i]].label;
+        memcpy(x + i * rows->width, run->store->rows + data->train[i] * rows->width,
+               rows->width * sizeof *x);
+    }
+    for (size_t v = 1; v < rows->n_views; v++)
+        EG_TRY(fill_view(x + v * data->n_train * rows->width, run, (uint32_t)v, err));
+    return EG_OK;
+}
+
+eg_status eg_study_head_rows_get(eg_head_rows *out, eg_run *run, eg_error *err) {
+    EG_TRY(fill_store(run, err));
+    eg_head_rows rows = {
+        .n = run->data->n_train, .n_views = (size_t)run->s->o.views, .width = run->store->width};
+    size_t floats, bytes;
+    float *x = NULL;
+    if (eg_mul(&floats, rows.n * rows.n_views, rows.width) && eg_mul(&bytes, floats, sizeof *x))
+        x = eg_malloc(bytes);
+    int32_t *label = eg_malloc((rows.n + 1) * sizeof *label);
+    rows.x = x;
+    rows.label = label;
+    eg_status status = x && label ? fill_rows(&rows, x, label, run, err) : no_memory(err);
+    if (status == EG_OK)
+        *out = rows;
+    else
+        eg_study_head_rows_free(&rows);
+    return status;
+}
+
+void eg_study_head_rows_free(eg_head_rows *rows) {
+    eg_free((void *)(uintptr_t)rows->x);
+    eg_free((void *)(uintptr_t)rows->label);
+    *rows = (eg_head_rows){0};
 }
 
 /* Logits in double from float features and head, rounded to float as the network's own output is.
@@ -178,27 +244,62 @@ static eg_status save_checkpoints(eg_run *run, eg_error *err) {
     return EG_OK;
 }
 
-eg_status eg_study_train_frozen(eg_run *run, eg_error *err) {
-    const eg_data_stage *data = run->data;
-    EG_TRY(eg_study_history_rewrite(run, err));
-    EG_TRY(fill_store(run, err));
+static eg_status train_on(eg_run *run, const eg_head_rows *rows, eg_error *err) {
     const eg_feature_store *store = run->store;
     char *path = eg_path_join(run->dir, "features.npz");
     eg_status status =
-        path ? eg_study_features_write(path, store->rows, store->width, data->ds, true, err)
+        path ? eg_study_features_write(path, store->rows, store->width, run->data->ds, true, err)
              : no_memory(err);
     eg_free(path);
     EG_TRY(status);
-    float *x = eg_malloc(data->n_train * store->width *
-                         sizeof *x); /* rows of the training split, together */
-    if (!x) return no_memory(err);
-    for (size_t i = 0; i < data->n_train; i++)
-        memcpy(x + i * store->width, store->rows + data->train[i] * store->width,
-               store->width * sizeof *x);
     double start = eg_time_now();
-    status = run->s->lbfgs ? eg_study_head_exact(run, x, err) : eg_study_head_recipe(run, x, err);
+    status =
+        run->s->lbfgs ? eg_study_head_exact(run, rows, err) : eg_study_head_recipe(run, rows, err);
     run->train_seconds = eg_time_now() - start;
-    eg_free(x);
+    return status;
+}
+
+eg_status eg_study_train_frozen(eg_run *run, eg_error *err) {
+    eg_head_rows rows;
+    EG_TRY(eg_study_history_rewrite(run, err));
+    EG_TRY(eg_study_head_rows_get(&rows, run, err));
+    eg_status status = train_on(run, &rows, err);
+    eg_study_head_rows_free(&rows);
     EG_TRY(status);
     return save_checkpoints(run, err);
+}
+
+/* The figures of the probe, before its history makes way for that of training. */
+static eg_status keep_probe(eg_run *run, eg_error *err) {
+    eg_scores val;
+    eg_brief brief;
+    EG_TRY(eg_study_frozen_scores(&val, run, run->data->val, run->data->n_val, err));
+    eg_status status = eg_study_scores_brief(&brief, &val, err);
+    eg_study_scores_free(&val);
+    EG_TRY(status);
+    eg_study_note(run->ev,
+                  "linear probe: validation loss %.4f, accuracy %.4f, AUC %.4f; every layer is "
+                  "trained from there",
+                  brief.loss, brief.accuracy, brief.auc);
+    run->probe = json_pack("{s:o, s:o, s:o, s:I, s:o}", "val_loss", eg_json_real(brief.loss),
+                           "val_accuracy", eg_json_real(brief.accuracy), "val_auc",
+                           eg_json_real(brief.auc), "iterations", (json_int_t)run->epochs,
+                           "seconds", eg_json_real(run->feature_seconds + run->train_seconds));
+    return run->probe ? EG_OK : no_memory(err);
+}
+
+eg_status eg_study_linear_probe(eg_run *run, eg_error *err) {
+    eg_head_rows rows;
+    EG_TRY(eg_study_history_rewrite(run, err));
+    EG_TRY(eg_study_head_rows_get(&rows, run, err));
+    double start = eg_time_now();
+    eg_status status = eg_study_head_exact(run, &rows, err);
+    run->train_seconds = eg_time_now() - start;
+    eg_study_head_rows_free(&rows);
+    if (status == EG_OK) status = keep_probe(run, err);
+    eg_free(run->store->rows);
+    *run->store = (eg_feature_store){0};
+    json_array_clear(run->history);
+    run->epochs = run->best_epoch = 0;
+    return status;
 }

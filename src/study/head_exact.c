@@ -2,14 +2,13 @@
  * (scikit-learn's LogisticRegression), then written into the network's last layer. A history row is
  * one iteration. With two classes the one weight vector w becomes rows -w/2 and +w/2, so that the
  * softmax gives sigmoid(w x + b). */
-#include "study/run.h"
+#include "study/recipe.h"
 #include <math.h>
 #include <string.h>
 
 typedef struct {
     eg_run *run;
-    const float *x;
-    int32_t *label; /* of the training rows */
+    const eg_head_rows *rows;
     eg_net_tensor *weight, *bias;
     double start, last;
     int last_recorded;
@@ -82,6 +81,14 @@ static bool on_iteration(void *context, int iteration, const double *coef, const
     return f->status != EG_OK;
 }
 
+/* Labels of all views; NULL: no memory. */
+static int32_t *repeated_labels(const eg_head_rows *rows) {
+    int32_t *label = eg_malloc((rows->n * rows->n_views + 1) * sizeof *label);
+    for (size_t v = 0; label && v < rows->n_views; v++)
+        memcpy(label + v * rows->n, rows->label, rows->n * sizeof *label);
+    return label;
+}
+
 static eg_status fit(exact_fit *f, double *coef, double *intercept, eg_error *err) {
     eg_run *run = f->run;
     const eg_data_stage *data = run->data;
@@ -89,14 +96,22 @@ static eg_status fit(exact_fit *f, double *coef, double *intercept, eg_error *er
     float *narrow = eg_study_class_weights(run->s, data);
     double *weights = narrow ? eg_malloc((size_t)K * sizeof *weights) : NULL;
     for (int k = 0; weights && k < K; k++) weights[k] = (double)narrow[k];
+    int32_t *label = repeated_labels(f->rows);
     eg_status status =
-        weights ? EG_OK : eg_fail(err, EG_ERR_NO_MEMORY, "out of memory for the head");
+        weights && label ? EG_OK : eg_fail(err, EG_ERR_NO_MEMORY, "out of memory for the head");
+    double C = run->s->o.C;
+    if (status == EG_OK && C <= 0)
+        status = eg_study_penalty_choose(&C, &run->penalty, run, f->rows, err);
     if (status == EG_OK) {
-        eg_logistic_options o = {
-            .C = run->s->o.C, .class_weight = weights, .iteration = on_iteration, .context = f};
-        status = eg_logistic_fit(coef, intercept, &n_iterations, f->x, f->label, data->n_train,
-                                 run->store->width, K, &o, err);
+        /* an image counts once, however many views of it there are */
+        eg_logistic_options o = {.C = C / (double)f->rows->n_views,
+                                 .class_weight = weights,
+                                 .iteration = on_iteration,
+                                 .context = f};
+        status = eg_logistic_fit(coef, intercept, &n_iterations, f->rows->x, label,
+                                 f->rows->n * f->rows->n_views, f->rows->width, K, &o, err);
     }
+    eg_free(label);
     if (f->status != EG_OK) status = f->status; /* why the callback stopped it */
     eg_free(narrow);
     eg_free(weights);
@@ -108,25 +123,18 @@ static eg_status fit(exact_fit *f, double *coef, double *intercept, eg_error *er
     return EG_OK;
 }
 
-eg_status eg_study_head_exact(eg_run *run, const float *x, eg_error *err) {
+eg_status eg_study_head_exact(eg_run *run, const eg_head_rows *rows, eg_error *err) {
     const eg_data_stage *data = run->data;
-    size_t rows = data->ds->n_classes == 2 ? 1 : (size_t)data->ds->n_classes;
-    exact_fit f = {.run = run, .x = x, .start = eg_time_now(), .err = err};
+    size_t n_vectors = data->ds->n_classes == 2 ? 1 : (size_t)data->ds->n_classes;
+    exact_fit f = {.run = run, .rows = rows, .start = eg_time_now(), .err = err};
     f.last = f.start;
     EG_TRY(eg_study_head_find(&f.weight, &f.bias, run->net, err));
-    double *coef = eg_calloc(rows * run->store->width, sizeof *coef),
-           *intercept = eg_calloc(rows, sizeof *intercept);
-    f.label = eg_malloc((data->n_train + 1) * sizeof *f.label);
-    eg_status status = EG_ERR_NO_MEMORY;
-    if (coef && intercept && f.label) {
-        for (size_t i = 0; i < data->n_train; i++)
-            f.label[i] = data->ds->samples[data->train[i]].label;
-        status = fit(&f, coef, intercept, err);
-    } else {
-        eg_fail(err, EG_ERR_NO_MEMORY, "out of memory for the head");
-    }
+    double *coef = eg_calloc(n_vectors * rows->width, sizeof *coef),
+           *intercept = eg_calloc(n_vectors, sizeof *intercept);
+    eg_status status = coef && intercept
+                           ? fit(&f, coef, intercept, err)
+                           : eg_fail(err, EG_ERR_NO_MEMORY, "out of memory for the head");
     eg_free(coef);
     eg_free(intercept);
-    eg_free(f.label);
     return status;
 }

@@ -1,8 +1,9 @@
 /* The head by the recipe: minibatch softmax regression on cached features with the same optimiser,
  * schedule, class weights and label smoothing as training of a whole network. The best epoch by
- * validation loss stays in the network. Sums in double; one thread, so the bits do not depend on
+ * validation loss stays in the network. Where images have several views, an epoch takes one, the next
+ * epoch the next. Sums in double; one thread, so the bits do not depend on
  * their number. */
-#include "study/run.h"
+#include "study/recipe.h"
 #include <math.h>
 #include <string.h>
 
@@ -10,10 +11,11 @@ enum { STREAM_ORDER = 0x68656164 }; /* "head": keeps this shuffle apart from the
 
 typedef struct {
     eg_run *run;
-    const float *x;
+    const eg_head_rows *rows;
+    const float *x; /* (n, D): the view of this epoch */
     size_t n, D;
     int K;
-    int32_t *label;
+    const int32_t *label;
     uint32_t *order;
     eg_net_tensor *weight, *bias;
     float *grad;   /* (K, D), then (K) */
@@ -85,6 +87,7 @@ static eg_status train_epoch(eg_history_row *row, head_fit *f, int64_t epoch, eg
     size_t batch = (size_t)o->batch_size;
     double loss = 0;
     int64_t correct = 0, step = (epoch - 1) * f->schedule.steps_per_epoch;
+    f->x = f->rows->x + (size_t)(epoch - 1) % f->rows->n_views * f->n * f->D;
     for (size_t i = 0; i < f->n; i++) f->order[i] = (uint32_t)i;
     eg_random random = eg_random_make((uint64_t)o->seed, (uint32_t)epoch, 0, STREAM_ORDER);
     eg_random_shuffle(&random, f->order, f->n);
@@ -121,6 +124,7 @@ static eg_status run_epoch(head_fit *f, int64_t epoch, eg_error *err) {
     eg_history_row row = {.epoch = epoch};
     eg_scores val;
     double start = eg_time_now();
+    EG_TRY(eg_study_plateau_set(&f->schedule, run->history, err));
     EG_TRY(train_epoch(&row, f, epoch, err));
     double seconds = eg_time_now() - start;
     EG_TRY(eg_study_frozen_scores(&val, run, run->data->val, run->data->n_val, err));
@@ -154,16 +158,14 @@ static eg_status run_epoch(head_fit *f, int64_t epoch, eg_error *err) {
 static eg_status allocate(head_fit *f, eg_error *err) {
     const eg_data_stage *data = f->run->data;
     size_t n_sums = (size_t)f->K * (f->D + 1);
-    f->label = eg_malloc(f->n * sizeof *f->label);
     f->order = eg_malloc(f->n * sizeof *f->order);
     f->grad = eg_calloc(n_sums, sizeof *f->grad);
     f->best = eg_calloc(n_sums, sizeof *f->best);
     f->sum = eg_calloc(n_sums, sizeof *f->sum);
     f->delta = eg_calloc((size_t)f->K, sizeof *f->delta);
     f->class_weight = eg_study_class_weights(f->run->s, data);
-    if (!f->label || !f->order || !f->grad || !f->best || !f->sum || !f->delta || !f->class_weight)
+    if (!f->order || !f->grad || !f->best || !f->sum || !f->delta || !f->class_weight)
         return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory for the head");
-    for (size_t i = 0; i < f->n; i++) f->label[i] = data->ds->samples[data->train[i]].label;
     return EG_OK;
 }
 
@@ -173,8 +175,8 @@ static eg_status fit(head_fit *f, eg_error *err) {
     EG_TRY(eg_study_head_find(&f->weight, &f->bias, run->net, err));
     EG_TRY(allocate(f, err));
     eg_opt_tensor tensors[2] = {
-        {f->weight->data, f->grad, (size_t)f->K * f->D, true},
-        {f->bias->data, f->grad + (size_t)f->K * f->D, (size_t)f->K, false},
+        {f->weight->data, f->grad, (size_t)f->K * f->D, true, NULL},
+        {f->bias->data, f->grad + (size_t)f->K * f->D, (size_t)f->K, false, NULL},
     };
     eg_opt_options opt = eg_study_optimizer_options(o);
     EG_TRY(eg_optimizer_new(&f->opt, tensors, 2, &opt, err));
@@ -202,15 +204,15 @@ static eg_status fit(head_fit *f, eg_error *err) {
     return EG_OK;
 }
 
-eg_status eg_study_head_recipe(eg_run *run, const float *x, eg_error *err) {
+eg_status eg_study_head_recipe(eg_run *run, const eg_head_rows *rows, eg_error *err) {
     head_fit f = {.run = run,
-                  .x = x,
-                  .n = run->data->n_train,
-                  .D = run->store->width,
-                  .K = run->data->ds->n_classes};
+                  .rows = rows,
+                  .n = rows->n,
+                  .D = rows->width,
+                  .K = run->data->ds->n_classes,
+                  .label = rows->label};
     eg_status status = fit(&f, err);
     eg_optimizer_free(f.opt);
-    eg_free(f.label);
     eg_free(f.order);
     eg_free(f.grad);
     eg_free(f.best);

@@ -141,48 +141,56 @@ static bool begins_with(const eg_file_view *view, const char *magic, size_t n) {
     return view->size >= n && memcmp(view->data, magic, n) == 0;
 }
 
-static eg_status inspect_image(json_t **out, const char *path, const char *format, bool verified,
-                               eg_error *err) {
-    int width, height, channels;
-    eg_status status;
-    if (verified) { /* decode all of it */
+/* The header of any format that eg_image_read reads; with `verified` every pixel is decoded too. What
+ * names a patient (DICOM) is not asked for. */
+static eg_status inspect_image(json_t **out, const char *path, bool verified, eg_error *err) {
+    eg_image_info info = {0};
+    EG_TRY(eg_image_probe(&info, path, NULL, 0, err));
+    if (verified) {
         eg_image image = {0};
-        eg_image_limits limits = EG_IMAGE_LIMITS_DEFAULT;
-        status = eg_image_read(&image, path, &limits, err);
-        width = image.width;
-        height = image.height;
-        channels = image.channels;
+        EG_TRY(eg_image_read(&image, path, NULL, err));
         eg_image_free(&image);
-    } else {
-        status = eg_image_probe(&width, &height, &channels, path, err);
     }
-    EG_TRY(status);
-    *out = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:b}", "file", path, "type", "image", "format",
-                     format, "width", width, "height", height, "channels", channels, "verified",
-                     (int)verified);
+    *out = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b}", "file", path,
+                     "type", "image", "format", info.format, "width", info.width, "height",
+                     info.height, "channels", info.channels, "bits", info.bits, "orientation",
+                     info.orientation, "n_frames", info.n_frames, "inverted", (int)info.inverted,
+                     "verified", (int)verified);
     return *out ? EG_OK : no_memory(err);
 }
 
-/* ---- .npz: the arrays that engraft writes; others are only counted as "not known" ---- */
+/* ---- .npz ---- */
 
-static eg_status inspect_npz(json_t **out, const char *path, eg_error *err) {
-    static const char *const NAMES[] = {"features", "labels", "files", "split"};
+/* Name, dtype and shape; for a member that is no array read here, why. With `verified` the data are
+ * read for their check sum. */
+static json_t *array_json(eg_npz *npz, size_t i, bool verified) {
+    const eg_npy_array *a = eg_npz_at(npz, i);
+    eg_error why = {0};
+    eg_status status = EG_OK;
+    if (a->descr[0] == 0 || verified) status = eg_npz_get(&a, npz, a->name, &why);
+    bool known = a->descr[0] != 0;
+    json_t *json = json_pack("{s:s, s:s?, s:o}", "name", a->name, "dtype", known ? a->descr : NULL,
+                             "shape", known ? shape_json(a->dims, a->n_dims) : json_null());
+    if (json && status != EG_OK && json_object_set_new(json, "error", json_string(why.text)) != 0) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
+}
+
+static eg_status inspect_npz(json_t **out, const char *path, bool verified, eg_error *err) {
     eg_npz *npz = NULL;
     EG_TRY(eg_npz_read(&npz, path, err));
     json_t *arrays = json_array();
     bool ok = arrays != NULL;
-    for (size_t i = 0; ok && i < sizeof NAMES / sizeof *NAMES; i++) {
-        const eg_npy_array *a = eg_npz_find(npz, NAMES[i]);
-        if (!a) continue;
-        ok = json_array_append_new(arrays,
-                                   json_pack("{s:s, s:s, s:o}", "name", a->name, "dtype", a->descr,
-                                             "shape", shape_json(a->dims, a->n_dims))) == 0;
-    }
-    eg_npz_free(npz);
+    for (size_t i = 0; ok && i < eg_npz_count(npz); i++)
+        ok = json_array_append_new(arrays, array_json(npz, i, verified)) == 0;
+    *out = NULL;
     if (ok)
-        *out = json_pack("{s:s, s:s, s:O}", "file", path, "type", "npz", "arrays", arrays);
-    else
-        *out = NULL;
+        *out =
+            json_pack("{s:s, s:s, s:I, s:O, s:b}", "file", path, "type", "npz", "n_arrays",
+                      (json_int_t)eg_npz_count(npz), "arrays", arrays, "verified", (int)verified);
+    eg_npz_free(npz);
     json_decref(arrays);
     return *out ? EG_OK : no_memory(err);
 }
@@ -221,24 +229,25 @@ static eg_status inspect_dir(json_t **out, const char *dir, eg_error *err) {
     return *out ? EG_OK : no_memory(err);
 }
 
-/* A torch zip and an .npz are both zip files: only one of them has a member named *.npy in its
- * directory. */
+/* A torch zip and an .npz are both zip files: only one of them has a member named *.npy. It is the
+ * first member's name, or at the latest in the directory at the end: nothing between is read, a data
+ * set may be many GiB. */
 static bool looks_like_npz(const eg_file_view *view) {
+    const size_t head = 4096, tail = (size_t)64 << 10;
     if (!begins_with(view, "PK\3\4", 4)) return false;
-    return memmem(view->data, view->size, ".npyPK", 6) ||
-           memmem(view->data, view->size < 4096 ? view->size : 4096, ".npy", 4);
+    if (memmem(view->data, view->size < head ? view->size : head, ".npy", 4)) return true;
+    size_t from = view->size > tail ? view->size - tail : 0;
+    return memmem(view->data + from, view->size - from, ".npy", 4) != NULL;
 }
 
 static eg_status inspect_file(json_t **out, const char *path, bool verified, eg_error *err) {
     eg_file_view view;
     EG_TRY(eg_file_open(&view, path, (size_t)1 << 40, err));
-    const char *image = begins_with(&view, "\xff\xd8\xff", 3)        ? "JPEG"
-                        : begins_with(&view, "\x89PNG\r\n\x1a\n", 8) ? "PNG"
-                                                                     : NULL;
+    bool image = eg_image_recognised(view.data, view.size < 132 ? view.size : 132);
     bool npz = looks_like_npz(&view);
     eg_file_close(&view);
-    if (image) return inspect_image(out, path, image, verified, err);
-    if (npz) return inspect_npz(out, path, err);
+    if (image) return inspect_image(out, path, verified, err);
+    if (npz) return inspect_npz(out, path, verified, err);
     json_t *globals = NULL;
     const char *container = NULL;
     EG_TRY(eg_weights_scan(&globals, &container, path, err));

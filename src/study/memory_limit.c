@@ -8,6 +8,7 @@
  * and, in training, gradients.
  * Read first: memory_limit.h, then estimate(). */
 #include "study/memory_limit.h"
+#include "study/recipe.h"
 #include <string.h>
 #include <sys/stat.h>
 
@@ -169,15 +170,18 @@ static void live_case(eg_memory_case *c, const eg_settings *s) {
     c->plan = (eg_plan_options){.mode = EG_PLAN_TRAIN,
                                 .batch = (int)o->batch_size,
                                 .bn = s->bn,
-                                .stochastic = s->mode != EG_RUN_FROZEN,
+                                .stochastic = s->stochastic,
                                 .dropout = o->dropout,
                                 .bf16 = s->bf16,
                                 .deterministic = o->deterministic};
     c->least_batch = s->bn == EG_BN_FROZEN ? 1 : 2; /* one image has no statistics of a batch */
     c->validates = true;
     c->n_trained = eg_network_parameters(c->net, true);
-    c->n_moments = strcmp(o->opt, "sgd") == 0 ? 1 : 2;
+    c->n_moments = eg_study_moments(o);
     c->n_loaders = 2;
+    c->kept_bytes = (size_t)eg_study_copies(o) * count_tensors(c->net).values;
+    if (s->mode == EG_RUN_LPFT) /* the features of the linear probe, freed before training */
+        c->kept_bytes += 2 * c->n_images * (size_t)eg_network_features(c->net) * sizeof(float);
 }
 
 /* Features once: rows by image, and those of the training images again for the solver. */
@@ -188,7 +192,8 @@ static void still_case(eg_memory_case *c, const eg_settings *s) {
                                 .features_only = true,
                                 .bf16 = s->bf16,
                                 .deterministic = s->o.deterministic};
-    c->kept_bytes = 2 * c->n_images * (size_t)eg_network_features(c->net) * sizeof(float);
+    c->kept_bytes = (1 + (size_t)s->o.views) * c->n_images * (size_t)eg_network_features(c->net) *
+                    sizeof(float);
     c->n_loaders = 1;
 }
 
@@ -216,7 +221,11 @@ eg_status eg_study_memory_settle(eg_settings *s, const eg_dataset *ds, bool keep
     eg_network *net = NULL;
     if (limit == 0) return EG_OK;
     EG_TRY(eg_network_outline(&net, s->arch, ds->n_classes, s->preprocess.crop, err));
-    eg_network_set_trainable(net, s->mode != EG_RUN_FROZEN, true);
+    eg_status marked = eg_study_layers_set(net, s, 1, err);
+    if (marked != EG_OK) {
+        eg_network_free(net);
+        return marked;
+    }
     eg_memory_case c = {.net = net,
                         .n_images = ds->n_samples,
                         .image_pixels = largest_image(ds),

@@ -102,11 +102,17 @@ static eg_status no_memory(eg_error *err) {
 /* Images of each split; validation is taken from train as training would take it. */
 static eg_status count_images(advice *a, eg_error *err) {
     double n[EG_SPLIT_COUNT] = {0};
-    EG_TRY(eg_dataset_open(&a->ds, a->o->data, "none", err));
+    eg_options o = *a->o;
+    o.patients = "none"; /* how many images is all that counts here */
+    EG_TRY(eg_study_dataset_open(&a->ds, a->o->data, &o, NULL, a->ev, err));
     for (size_t i = 0; i < a->ds->n_samples; i++) n[a->ds->samples[i].split]++;
     a->n_train = n[EG_SPLIT_TRAIN] + n[EG_SPLIT_ALL];
     a->n_val = n[EG_SPLIT_VAL];
     a->n_test = n[EG_SPLIT_TEST];
+    if (n[EG_SPLIT_ALL] > 0 && a->n_val + a->n_test + n[EG_SPLIT_TRAIN] == 0) {
+        a->n_test = round(a->o->test_share * a->n_train);
+        a->n_train -= a->n_test;
+    }
     if (a->n_val == 0) {
         a->n_val = round(a->o->val_share * a->n_train);
         a->n_train -= a->n_val;

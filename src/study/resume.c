@@ -1,9 +1,10 @@
 /* The state behind --resume: network, optimiser moments and counters of the last finished epoch, in
  * two alternating slots. state.json names the valid slot and is replaced last, so a kill at any
  * moment leaves one whole slot; the checkpoints last and best are links to the slot's network, so
- * each epoch writes the network once. Random streams are keyed by (seed, epoch, sample), so nothing
+ * each epoch writes the network once; averaged weights, where a run keeps them, are files of the slot
+ * too, and then last and best are theirs. Random streams are keyed by (seed, epoch, sample), so nothing
  * else has to be kept for the same bits. */
-#include "study/run.h"
+#include "study/recipe.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,6 +56,37 @@ static eg_status write_state(const eg_run *run, const eg_resume_state *state, in
     return status;
 }
 
+/* best before state.json: a state that names a best epoch must find that file */
+static eg_status publish_all(eg_run *run, const char *from, bool is_best, int64_t epoch,
+                             double threshold, eg_error *err) {
+    if (is_best) EG_TRY(publish(run, from, "best.safetensors", epoch, threshold, err));
+    return publish(run, from, "last.safetensors", epoch, threshold, err);
+}
+
+/* A copy as a checkpoint of the slot; with `is_best` it is what last and best become. */
+static eg_status save_copy(eg_run *run, eg_weights_copy *copy, const char *name, int64_t slot,
+                           const eg_resume_state *state, double threshold, const bool *is_best,
+                           eg_error *err) {
+    char path[MAX_PATH_TEXT];
+    if (!slot_path(path, run->dir, name, slot)) return too_long(run->dir, err);
+    eg_study_copy_swap(copy);
+    eg_status status = eg_study_checkpoint_save(run, path, state->epoch, threshold, err);
+    if (status == EG_OK && is_best)
+        status = publish_all(run, path, *is_best, state->epoch, threshold, err);
+    eg_study_copy_swap(copy);
+    return status;
+}
+
+static eg_status load_copy(eg_run *run, eg_weights_copy *copy, const char *name, int64_t slot,
+                           eg_error *err) {
+    char path[MAX_PATH_TEXT];
+    if (!copy) return EG_OK;
+    if (!slot_path(path, run->dir, name, slot)) return too_long(run->dir, err);
+    EG_TRY(eg_study_checkpoint_load(run->net, path, err));
+    eg_study_copy_follow(copy, 1);
+    return EG_OK;
+}
+
 eg_status eg_study_resume_save(eg_run *run, const eg_optimizer *opt, const eg_resume_state *state,
                                double threshold, bool is_best, eg_error *err) {
     char network[MAX_PATH_TEXT], moments[MAX_PATH_TEXT];
@@ -69,9 +101,12 @@ eg_status eg_study_resume_save(eg_run *run, const eg_optimizer *opt, const eg_re
     EG_TRY(status);
     EG_TRY(eg_study_checkpoint_save(run, network, state->epoch, threshold, err));
     EG_TRY(eg_optimizer_save(opt, moments, NULL, 0, err));
-    /* best before state.json: a state that names a best epoch must find that file */
-    if (is_best) EG_TRY(publish(run, network, "best.safetensors", state->epoch, threshold, err));
-    EG_TRY(publish(run, network, "last.safetensors", state->epoch, threshold, err));
+    if (run->mean) EG_TRY(save_copy(run, run->mean, "mean-", slot, state, threshold, NULL, err));
+    if (run->ema) {
+        EG_TRY(save_copy(run, run->ema, "ema-", slot, state, threshold, &is_best, err));
+    } else {
+        EG_TRY(publish_all(run, network, is_best, state->epoch, threshold, err));
+    }
     return write_state(run, state, slot, err);
 }
 
@@ -126,7 +161,9 @@ eg_status eg_study_resume_load(eg_resume_state *state, eg_run *run, eg_optimizer
     if (!slot_path(network, run->dir, "network-", slot) ||
         !slot_path(moments, run->dir, "optimizer-", slot))
         return too_long(run->dir, err);
-    EG_TRY(eg_study_checkpoint_load(run->net, network, err));
+    EG_TRY(load_copy(run, run->ema, "ema-", slot, err));
+    EG_TRY(load_copy(run, run->mean, "mean-", slot, err));
+    EG_TRY(eg_study_checkpoint_load(run->net, network, err)); /* last: the one that trains on */
     EG_TRY(load_moments(opt, moments, err));
     *state = read;
     return EG_OK;
@@ -139,6 +176,8 @@ void eg_study_resume_clear(const char *dir) {
     for (int64_t slot = 0; slot < N_SLOTS; slot++) {
         if (slot_path(path, dir, "network-", slot)) unlink(path);
         if (slot_path(path, dir, "optimizer-", slot)) unlink(path);
+        if (slot_path(path, dir, "ema-", slot)) unlink(path);
+        if (slot_path(path, dir, "mean-", slot)) unlink(path);
     }
     n = snprintf(path, sizeof path, "%s/resume", dir);
     if (n > 0 && n < MAX_PATH_TEXT) rmdir(path);

@@ -1,7 +1,9 @@
 /* One run from start to end: network and weights, config.json, training, the best checkpoint loaded
  * again, validation and (once) test scored, freeze proof, metrics.json and summary.json. How
  * training works is in trainer.c and frozen.c. */
+#include "study/evaluation.h"
 #include "study/memory_limit.h"
+#include "study/recipe.h"
 #include <math.h>
 #include <string.h>
 
@@ -29,7 +31,7 @@ static eg_status load_weights(eg_run *run, eg_error *err) {
     return status;
 }
 
-static eg_status make_network(eg_run *run, eg_error *err) {
+eg_status eg_study_run_network(eg_run *run, eg_error *err) {
     const eg_settings *s = run->s;
     EG_TRY(eg_network_new(&run->net, s->arch->name, run->data->ds->n_classes, s->preprocess.crop,
                           err));
@@ -67,12 +69,23 @@ static void say_aloud(const eg_run *run) {
             s->o.bn, s->o.augment);
 }
 
+/* What a head that is fitted to still features does not do. */
+static void say_unused(const eg_run *run) {
+    const eg_options *o = &run->s->o;
+    if (run->s->live) return;
+    if (run->s->focal_gamma > 0 || strcmp(o->sampler, "shuffle") != 0 || o->accumulate > 1 ||
+        o->ema > 0 || o->average > 0)
+        eg_study_note(run->ev, "--loss focal, --sampler, --accumulate, --ema and --average are for "
+                               "training by epochs; this run fits the last layer to still features "
+                               "without them");
+}
+
 /* ---- after training ---- */
 
 typedef struct {
     eg_scores train, val, test;
     double threshold;
-    json_t *train_json, *val_json, *test_json, *freeze;
+    json_t *train_json, *val_json, *test_json, *freeze, *knn, *emulation;
 } run_result;
 
 static void free_result(run_result *r) {
@@ -83,12 +96,15 @@ static void free_result(run_result *r) {
     json_decref(r->val_json);
     json_decref(r->test_json);
     json_decref(r->freeze);
+    json_decref(r->knn);
+    json_decref(r->emulation);
 }
 
 static eg_status score(eg_scores *out, eg_run *run, const uint32_t *indices, size_t n,
                        const char *stage, eg_error *err) {
     const eg_settings *s = run->s;
-    if (!s->live) return eg_study_frozen_scores(out, run, indices, n, err);
+    /* shifted views have no cached features: the whole network, then */
+    if (!s->live && s->o.tta <= 1) return eg_study_frozen_scores(out, run, indices, n, err);
     eg_scorer_options o = {.ds = run->data->ds,
                            .indices = indices,
                            .n = n,
@@ -96,7 +112,8 @@ static eg_status score(eg_scores *out, eg_run *run, const uint32_t *indices, siz
                            .batch = s->score_batch,
                            .workers = (int)s->o.workers,
                            .deterministic = s->o.deterministic,
-                           .bf16 = s->bf16};
+                           .bf16 = s->bf16,
+                           .tta = (int)s->o.tta};
     return eg_study_scores_of(out, run->net, &o, stage, run->ev, err);
 }
 
@@ -129,7 +146,8 @@ static eg_status check_cached(eg_run *run, const eg_scores *val, eg_error *err) 
 /* Training images for the gap: all of them from cached features, else an even sample. */
 static eg_status score_train(run_result *r, eg_run *run, eg_error *err) {
     size_t n = run->data->n_train,
-           kept = run->s->live && n > MAX_TRAIN_SCORED ? MAX_TRAIN_SCORED : n;
+           kept =
+               (run->s->live || run->s->o.tta > 1) && n > MAX_TRAIN_SCORED ? MAX_TRAIN_SCORED : n;
     uint32_t *indices = eg_malloc(kept * sizeof *indices);
     if (!indices) return no_memory(err);
     for (size_t i = 0; i < kept; i++) indices[i] = run->data->train[i * n / kept];
@@ -153,7 +171,7 @@ static eg_status score_all(run_result *r, eg_run *run, eg_error *err) {
     EG_TRY(score(&r->val, run, data->val, data->n_val, "score val", err));
     r->threshold = eg_study_scores_threshold(&r->val);
     /* with all features from the disk the trunk stays untouched; they were checked when they were new */
-    if (!run->s->live && run->store->n_cached < run->store->n)
+    if (!run->s->live && run->s->o.tta <= 1 && run->store->n_cached < run->store->n)
         EG_TRY(check_cached(run, &r->val, err));
     EG_TRY(score_train(r, run, err));
     EG_TRY(eg_study_metrics_json(&r->train_json, &r->train, classes, NAN, err));
@@ -163,6 +181,9 @@ static eg_status score_all(run_result *r, eg_run *run, eg_error *err) {
     /* the one look at the test split: nothing that follows changes the network or the threshold */
     EG_TRY(score(&r->test, run, data->test, data->n_test, "test", err));
     EG_TRY(eg_study_metrics_json(&r->test_json, &r->test, classes, NAN, err));
+    EG_TRY(eg_study_ledger_note(
+        r->test_json, run->dir,
+        &(eg_test_look){"train", data->ds->fingerprint, "metrics, predictions-test.csv"}, err));
     return write_scores(run, &r->test, "predictions-test.csv", err);
 }
 
@@ -192,7 +213,7 @@ static json_t *summary_json(const run_result *r, eg_run *run) {
     json_t *json = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:s, s:s, s:o, "
         "s:O, "
-        "s:o, s:o, s:o, s:o, s:I, s:o}",
+        "s:o, s:o, s:o, s:o, s:I, s:o, s:s, s:I, s:s, s:o, s:o, s:o, s:o, s:o}",
         "name", name ? name : s->arch->name, "model", s->arch->name, "mode",
         eg_study_mode_name(s->mode), "head", s->lbfgs ? "lbfgs" : "recipe", "dtype",
         eg_study_dtype_name(run->bf16), "parameters",
@@ -206,7 +227,9 @@ static json_t *summary_json(const run_result *r, eg_run *run) {
         s->weights_sha256, "threshold", eg_json_real(r->threshold), "history", run->history,
         "train", or_null(r->train_json), "val", or_null(r->val_json), "test", or_null(r->test_json),
         "freeze", freeze, "batch_size", (json_int_t)s->o.batch_size, "memory",
-        eg_study_memory_json(s));
+        eg_study_memory_json(s), "recipe", s->o.recipe, "tta", (json_int_t)s->o.tta, "emulate",
+        s->o.emulate, "probe", or_null(run->probe), "penalty", or_null(run->penalty), "average",
+        or_null(run->average), "knn", or_null(r->knn), "emulation", or_null(r->emulation));
     eg_free(name);
     return json;
 }
@@ -216,7 +239,11 @@ static eg_status finish_into(run_result *r, json_t **out, eg_run *run, eg_error 
     if (!best) return no_memory(err);
     eg_status status = eg_study_checkpoint_load(run->net, best, err);
     if (status == EG_OK) status = score_all(r, run, err);
+    if (status == EG_OK && !run->s->live) status = eg_study_knn_json(&r->knn, run, err);
     if (status == EG_OK) status = prove_freeze(r, run, best, err);
+    if (status == EG_OK)
+        status =
+            eg_study_emulation_cost(&r->emulation, run, r->freeze, r->val_json, r->test_json, err);
     eg_free(best);
     EG_TRY(status);
     json_t *metrics = json_pack("{s:s, s:o, s:o}", "dtype", eg_study_dtype_name(run->bf16), "val",
@@ -243,14 +270,25 @@ static eg_status finish(json_t **out, eg_run *run, eg_error *err) {
                        "interrupted while scoring: training is complete, %s/best.safetensors holds "
                        "epoch %lld - go on "
                        "with: engraft train %s --resume %s",
-                       run->dir, (long long)run->best_epoch, run->data->ds->root, run->dir);
+                       run->dir, (long long)run->best_epoch, run->data->ds->path, run->dir);
     return status;
 }
 
+/* Has an epoch been saved? Then its network is the start, not a new head. */
+static bool has_state(const char *dir) {
+    char *path = eg_path_join(dir, "resume/state.json");
+    bool has = path && eg_path_exists(path);
+    eg_free(path);
+    return has;
+}
+
 static eg_status execute(json_t **out, eg_run *run, eg_error *err) {
-    EG_TRY(make_network(run, err));
+    EG_TRY(eg_study_run_network(run, err));
     if (!run->resume) EG_TRY(write_start(run, err));
     say_aloud(run);
+    say_unused(run);
+    if (run->s->mode == EG_RUN_LPFT && !(run->resume && has_state(run->dir)))
+        EG_TRY(eg_study_linear_probe(run, err));
     EG_TRY(run->s->live ? eg_study_train_live(run, err) : eg_study_train_frozen(run, err));
     if (run->best_epoch == 0)
         return eg_fail(err, EG_ERR_DIVERGED,
@@ -267,7 +305,10 @@ eg_status eg_study_run_execute(json_t **out, eg_run *run, eg_error *err) {
     run->history = json_array();
     eg_status status = run->history ? execute(out, run, err) : no_memory(err);
     json_decref(run->history);
-    run->history = NULL;
+    json_decref(run->average);
+    json_decref(run->probe);
+    json_decref(run->penalty);
+    run->history = run->average = run->probe = run->penalty = NULL;
     eg_network_free(run->net);
     run->net = NULL;
     eg_free(store.rows);

@@ -8,7 +8,13 @@
 
 /* ---- settings (settings.c, preset.c, weights_option.c) ---- */
 
-typedef enum { EG_RUN_FINETUNE, EG_RUN_FROZEN, EG_RUN_SCRATCH, EG_RUN_MODE_COUNT } eg_run_mode;
+typedef enum {
+    EG_RUN_FINETUNE,
+    EG_RUN_FROZEN,
+    EG_RUN_SCRATCH,
+    EG_RUN_LPFT, /* fine-tuning from the exact head (linear probe first; Kumar et al. 2022) */
+    EG_RUN_MODE_COUNT
+} eg_run_mode;
 
 /* What --max-memory came to (memory_limit.c). */
 typedef struct {
@@ -38,6 +44,8 @@ typedef struct {
     bool lbfgs;      /* the exact head */
     bool augmented;
     eg_augment augment;
+    bool stochastic;    /* dropout and stochastic depth are on in training */
+    double focal_gamma; /* of the loss; 0: cross-entropy */
 } eg_settings;
 
 const char *eg_study_mode_name(eg_run_mode mode);
@@ -98,13 +106,40 @@ const char *eg_study_weights_old_name(const char *model, const char **digits);
 /* Does `sha256` begin with the 8 to 64 digits of `expected`? *full: all 64 were compared. */
 bool eg_study_weights_match(bool *full, const char *sha256, const char *expected);
 
-/* Preprocessing as named in o->preprocessing and o->img_size for a network. */
+/* --augment and the options that override its values; `preset` is what auto means. */
+void eg_study_augment(eg_augment *out, const eg_options *o, const char *preset);
+/* Preprocessing as named in o->preprocessing and o->img_size for a network with the weights of its
+ * row in the zoo. */
 eg_status eg_study_preset(eg_preprocess *out, const eg_arch_info *arch, const char *name,
                           int64_t img_size, eg_error *err);
+/* The same for the weights file of this SHA-256 (NULL, "": that of the row): torchvision's other
+ * weights of a network come with another resize, crop or filter. */
+eg_status eg_study_preset_of(eg_preprocess *out, const eg_arch_info *arch, const char *sha256,
+                             const char *name, int64_t img_size, eg_error *err);
+/* Pixels a side that these weights were trained with. */
+int eg_study_preset_side(const eg_arch_info *arch, const char *sha256);
 json_t *eg_study_preset_json(const eg_preprocess *p);
 eg_status eg_study_preset_parse(eg_preprocess *out, const json_t *json, eg_error *err);
 
-/* ---- data (data_stage.c) ---- */
+/* ---- data (dataset_open.c, data_stage.c) ---- */
+
+/* Limits and accuracy of decoding by --max-pixels and --decode. `p`: what the network takes, for the smallest side of a fast
+ * decode; NULL: exact. */
+eg_image_options eg_study_image_options(const eg_options *o, const eg_preprocess *p);
+/* Open what a command calls DIR (class folders, a CSV, an .npz) with its options, and take --split-file. Every command opens
+ * its data here. */
+eg_status eg_study_dataset_open(eg_dataset **out, const char *dir, const eg_options *o,
+                                const eg_preprocess *p, const eg_events *ev, eg_error *err);
+/* Where a split came from: "own" | "file" | "drawn" | "none"; of a run that goes on: "run". Static texts. */
+typedef struct {
+    const char *val, *test;
+} eg_split_origin;
+/* Make what is missing: a test split of a set without any (--test-share), then validation (--val-share, --folds); refuse
+ * patients on two sides unless --allow-shared-patients; write --save-split. After the check of the images. */
+eg_status eg_study_dataset_split(eg_split_origin *out, eg_dataset *ds, const eg_options *o,
+                                 const eg_events *ev, eg_error *err);
+/* Take the split.csv of a run whose data these are (same fingerprint); *restored false: they are not, nothing changed. */
+eg_status eg_study_split_restore(bool *restored, eg_dataset *ds, const char *run, eg_error *err);
 
 /* A data set opened, checked and split, and its "data" JSON of doc/documents.md. */
 typedef struct {
@@ -113,8 +148,10 @@ typedef struct {
     uint32_t *train, *val, *test; /* dataset indices */
     size_t n_train, n_val, n_test;
 } eg_data_stage;
+/* `p` as in eg_study_dataset_open. `run`: a run that goes on, whose own split is used; NULL: none. */
 eg_status eg_study_data_open(eg_data_stage *out, const char *dir, const eg_options *o,
-                             const eg_events *ev, eg_error *err);
+                             const eg_preprocess *p, const char *run, const eg_events *ev,
+                             eg_error *err);
 void eg_study_data_free(eg_data_stage *data);
 /* The checking half of it, for commands without a split: bad files are refused, or dropped with
  * --skip-bad. With a cache of features, files are hashed, and those known to be sound not decoded. */
@@ -134,12 +171,18 @@ typedef struct {
     bool features;            /* rows are pooled features instead of logits */
     size_t cache_bytes;       /* for decoded images, when it runs once an epoch */
     bool deterministic, bf16; /* as eg_plan_options */
+    int tta;                  /* logits: of the mean probability over so many shifted views; 0: 1 */
+    const eg_augment *augment; /* features: of the images as view `view` shows them; NULL: as is */
+    uint32_t view;
+    uint64_t seed; /* of `augment` */
 } eg_scorer_options;
 typedef struct {
     eg_scorer_options o;
     eg_plan *plan;
     eg_loader *loader;
     size_t width; /* of a row: classes or features */
+    float *rows;  /* tta: (batch, width), logarithms of mean probabilities; NULL: no tta */
+    double *prob; /* tta: (2, batch, width) */
 } eg_scorer;
 eg_status eg_study_scorer_open(eg_scorer *out, eg_network *net, const eg_scorer_options *o,
                                eg_error *err);
@@ -172,8 +215,16 @@ eg_status eg_study_scores_write(const eg_scores *s, const char *path, char *cons
                                 eg_error *err);
 eg_status eg_study_scores_read(eg_scores *out, const char *path, char *const *classes,
                                int n_classes, eg_error *err);
-/* One CSV field, quoted when it needs it. */
-void eg_study_csv_add(eg_buffer *b, const char *text);
+/* Class names of a predictions file, from its p_ columns. */
+typedef struct {
+    char **names; /* (n) owned */
+    int n;
+} eg_study_class_list;
+eg_status eg_study_scores_classes(eg_study_class_list *out, const char *path, eg_error *err);
+void eg_study_class_list_free(eg_study_class_list *list);
+/* Patients of the images of `s` from split.csv of the run folder `dir`, as numbers; *out NULL: not known for all of them, or
+ * every image is another patient's (compare_read.c). */
+eg_status eg_study_patients_read(int32_t **out, const char *dir, const eg_scores *s, eg_error *err);
 /* The positive class's column (n), eg_free; NULL: no memory or not two classes. */
 double *eg_study_scores_positive(const eg_scores *s);
 /* Threshold with the best accuracy on these (validation) scores; 0.5 unless there are two classes.
@@ -222,6 +273,9 @@ typedef struct {
     int64_t best_epoch, epochs;
     const char *stopped; /* "epochs" | "patience" | "converged" */
     double best_loss;
+    /* of the recipe (recipe.h); NULL: not there */
+    struct eg_weights_copy *ema, *mean; /* while training by epochs */
+    json_t *average, *probe, *penalty;  /* owned; for summary.json */
 } eg_run;
 
 /* Train by epochs, trunk included (trainer.c). Writes best and last checkpoint, history, resume
@@ -229,8 +283,6 @@ typedef struct {
 eg_status eg_study_train_live(eg_run *run, eg_error *err);
 /* Train the head on features computed once (frozen.c, head_exact.c, head_recipe.c). */
 eg_status eg_study_train_frozen(eg_run *run, eg_error *err);
-eg_status eg_study_head_exact(eg_run *run, const float *x, eg_error *err);
-eg_status eg_study_head_recipe(eg_run *run, const float *x, eg_error *err);
 /* Head tensors of a network: weight (K, D) and bias (K). */
 eg_status eg_study_head_find(eg_net_tensor **weight, eg_net_tensor **bias, eg_network *net,
                              eg_error *err);
@@ -240,12 +292,6 @@ eg_status eg_study_frozen_scores(eg_scores *out, eg_run *run, const uint32_t *in
 /* features.npz: features, labels, files, and split when `with_split`. */
 eg_status eg_study_features_write(const char *path, const float *rows, size_t width,
                                   const eg_dataset *ds, bool with_split, eg_error *err);
-
-/* The recipe in the net room's terms. Class weights of the loss: n / (K n_k) when balanced, else
- * all 1 (eg_free); NULL: no memory. */
-eg_opt_options eg_study_optimizer_options(const eg_options *o);
-eg_schedule eg_study_schedule(const eg_options *o, int64_t steps_per_epoch);
-float *eg_study_class_weights(const eg_settings *s, const eg_data_stage *data);
 
 /* ---- the run directory (run_dir.c, checkpoint.c, resume.c) ---- */
 
@@ -281,6 +327,7 @@ typedef struct {
     int n_classes;
     double threshold;
     const char *dtype; /* what it was trained in: "f32" | "bf16" */
+    int tta;           /* views whose probabilities it was scored by; at least 1 */
     eg_preprocess preprocess;
 } eg_opened_run;
 eg_status eg_study_run_open(eg_opened_run *out, const char *run, eg_error *err);

@@ -23,12 +23,13 @@ static bool is_empty_dir(const char *dir) {
 }
 
 /* Remove what a former run wrote, by name; the summary first, so that a half-emptied run never
- * counts as complete. */
+ * counts as complete. ledger.jsonl stays: the looks at test were taken, whatever is trained next. */
 static void remove_run_files(const char *dir) {
     static const char *const NAMES[] = {
         "summary.json",         "metrics.json",     "config.json", "history.jsonl",
         "best.safetensors",     "last.safetensors", "split.csv",   "predictions-val.csv",
-        "predictions-test.csv", "features.npz",     "freeze.json"};
+        "predictions-test.csv", "features.npz",     "freeze.json", "lr_finder.json",
+        "lr_finder.csv",        "lr_finder.svg"};
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
         char *path = eg_path_join(dir, NAMES[i]);
         if (path) unlink(path);
@@ -83,11 +84,11 @@ eg_status eg_study_split_write(const eg_run *run, eg_error *err) {
     eg_buffer_printf(&b, "file,label,split,patient\n");
     for (size_t i = 0; i < ds->n_samples; i++) {
         const eg_sample *s = &ds->samples[i];
-        eg_study_csv_add(&b, s->file);
+        eg_csv_add(&b, s->file);
         eg_buffer_add(&b, ",", 1);
-        eg_study_csv_add(&b, ds->classes[s->label]);
+        eg_csv_add(&b, ds->classes[s->label]);
         eg_buffer_printf(&b, ",%s,", eg_split_name(s->split));
-        eg_study_csv_add(&b, s->patient ? s->patient : "");
+        eg_csv_add(&b, s->patient ? s->patient : "");
         eg_buffer_add(&b, "\n", 1);
     }
     char *path = eg_path_join(run->dir, "split.csv");

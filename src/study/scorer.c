@@ -1,6 +1,6 @@
 /* Images through a network in evaluation mode: one row (logits or pooled features) an image, in the
  * order of the indices. Reused once an epoch for validation. Makes no statistics: scores.c does. */
-#include "study/run.h"
+#include "study/recipe.h"
 #include <math.h>
 #include <string.h>
 
@@ -20,10 +20,18 @@ eg_status eg_study_scorer_open(eg_scorer *out, eg_network *net, const eg_scorer_
                                                     .n = o->n,
                                                     .batch_size = (size_t)s.o.batch,
                                                     .preprocess = o->preprocess,
+                                                    .augment = o->augment,
+                                                    .seed = o->seed,
                                                     .workers = o->workers,
                                                     .cache_bytes = o->cache_bytes},
                                err);
     s.width = (size_t)(o->features ? eg_network_features(net) : eg_network_classes(net));
+    if (o->tta > 1 && status == EG_OK) {
+        s.rows = eg_malloc((size_t)s.o.batch * s.width * sizeof *s.rows);
+        s.prob = eg_malloc((size_t)s.o.batch * s.width * 2 * sizeof *s.prob);
+        if (!s.rows || !s.prob)
+            status = eg_fail(err, EG_ERR_NO_MEMORY, "out of memory for scoring");
+    }
     if (status == EG_OK)
         *out = s;
     else
@@ -34,17 +42,50 @@ eg_status eg_study_scorer_open(eg_scorer *out, eg_network *net, const eg_scorer_
 void eg_study_scorer_close(eg_scorer *s) {
     eg_loader_free(s->loader);
     eg_plan_free(s->plan);
+    eg_free(s->rows);
+    eg_free(s->prob);
+    s->rows = NULL;
+    s->prob = NULL;
     s->loader = NULL;
     s->plan = NULL;
+}
+
+/* A batch as view `view` of each image shows it, to rows of the plan. */
+static eg_status forward_view(const float **rows, eg_scorer *s, const eg_batch *batch, int view,
+                              eg_error *err) {
+    size_t side = (size_t)s->o.preprocess.crop, image = side * side * 3;
+    for (size_t i = 0; i < batch->n; i++)
+        eg_study_view(eg_plan_input(s->plan) + i * image, batch->pixels + i * image, (int)side,
+                      view);
+    EG_TRY(eg_plan_forward(s->plan, (int)batch->n, 0, err));
+    *rows = s->o.features ? eg_plan_features(s->plan) : eg_plan_logits(s->plan);
+    return EG_OK;
+}
+
+/* Logarithms of the mean probabilities: logits whose softmax they are. */
+static eg_status mean_views(const float **out, eg_scorer *s, const eg_batch *batch, eg_error *err) {
+    size_t n = batch->n * s->width;
+    double *sum = s->prob, *prob = s->prob + (size_t)s->o.batch * s->width;
+    memset(sum, 0, n * sizeof *sum);
+    for (int view = 0; view < s->o.tta; view++) {
+        const float *rows;
+        EG_TRY(forward_view(&rows, s, batch, view, err));
+        eg_softmax(prob, rows, batch->n, (int)s->width);
+        for (size_t i = 0; i < n; i++) sum[i] += prob[i];
+    }
+    /* a probability of 0 in float would be a logit of minus infinity */
+    for (size_t i = 0; i < n; i++) s->rows[i] = (float)log(fmax(sum[i] / s->o.tta, 1e-30));
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(sum[i])) s->rows[i] = NAN;
+    *out = s->rows;
+    return EG_OK;
 }
 
 /* One batch from pixels to rows. */
 static eg_status score_batch(const float **out, eg_scorer *s, const eg_batch *batch,
                              eg_error *err) {
-    size_t side = (size_t)s->o.preprocess.crop;
-    memcpy(eg_plan_input(s->plan), batch->pixels, batch->n * side * side * 3 * sizeof(float));
-    EG_TRY(eg_plan_forward(s->plan, (int)batch->n, 0, err));
-    const float *rows = s->o.features ? eg_plan_features(s->plan) : eg_plan_logits(s->plan);
+    const float *rows;
+    EG_TRY(s->rows ? mean_views(&rows, s, batch, err) : forward_view(&rows, s, batch, 0, err));
     for (size_t i = 0; i < batch->n * s->width; i++) {
         if (!isfinite(rows[i]))
             return eg_fail(err, EG_ERR_DIVERGED,
@@ -60,7 +101,7 @@ eg_status eg_study_scorer_each(eg_row_taker take, void *context, eg_scorer *s, c
     double start = eg_time_now();
     size_t done = 0;
     eg_plan_refresh(s->plan);
-    EG_TRY(eg_loader_start(s->loader, 0, false, err));
+    EG_TRY(eg_loader_start(s->loader, s->o.view, false, err));
     for (;;) {
         eg_batch batch;
         const float *rows = NULL;

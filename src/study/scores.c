@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_ROC_POINTS 200
+#define MAX_CURVE_POINTS 200
 
 static eg_status no_memory(eg_error *err) {
     return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory for predictions");
@@ -69,25 +69,12 @@ eg_status eg_study_scores_of(eg_scores *out, eg_network *net, const eg_scorer_op
 
 /* ---- CSV: RFC 4180 quoting where a name needs it ---- */
 
-void eg_study_csv_add(eg_buffer *b, const char *text) {
-    if (!strpbrk(text, ",\"\r\n")) {
-        eg_buffer_printf(b, "%s", text);
-        return;
-    }
-    eg_buffer_add(b, "\"", 1);
-    for (const char *c = text; *c; c++) {
-        if (*c == '"') eg_buffer_add(b, "\"", 1);
-        eg_buffer_add(b, c, 1);
-    }
-    eg_buffer_add(b, "\"", 1);
-}
-
 static void add_header(eg_buffer *b, char *const *classes, int n_classes) {
     eg_buffer_printf(b, "file,label");
     for (int k = 0; k < n_classes; k++) {
         char *name = eg_format("p_%s", classes[k]);
         eg_buffer_add(b, ",", 1);
-        eg_study_csv_add(b, name ? name : "");
+        eg_csv_add(b, name ? name : "");
         eg_free(name);
     }
     eg_buffer_add(b, "\n", 1);
@@ -98,9 +85,9 @@ eg_status eg_study_scores_write(const eg_scores *s, const char *path, char *cons
     eg_buffer b = {0};
     add_header(&b, classes, s->n_classes);
     for (size_t i = 0; i < s->n; i++) {
-        eg_study_csv_add(&b, s->file[i]);
+        eg_csv_add(&b, s->file[i]);
         eg_buffer_add(&b, ",", 1);
-        eg_study_csv_add(&b, classes[s->label[i]]);
+        eg_csv_add(&b, classes[s->label[i]]);
         for (int k = 0; k < s->n_classes; k++)
             eg_buffer_printf(&b, ",%.9g", s->prob[i * (size_t)s->n_classes + (size_t)k]);
         eg_buffer_add(&b, "\n", 1);
@@ -111,46 +98,39 @@ eg_status eg_study_scores_write(const eg_scores *s, const char *path, char *cons
     return status;
 }
 
-/* Next field of a CSV text into `field`; moves *at behind its separator. false: end of line reached
- * before it. */
-static bool take_field(eg_buffer *field, const char **at, const char *end) {
-    const char *c = *at;
-    field->size = 0;
-    eg_buffer_add(field, "", 0);
-    if (c >= end) return false;
-    if (*c == '"') {
-        for (c++; c < end && !(*c == '"' && !(c + 1 < end && c[1] == '"')); c++) {
-            if (*c == '"') c++; /* "" inside quotes */
-            eg_buffer_add(field, c, 1);
-        }
-        if (c < end) c++;
-    } else {
-        const char *start = c;
-        while (c < end && *c != ',' && *c != '\n') c++;
-        eg_buffer_add(field, start, (size_t)(c - start));
+/* Are the columns those that add_header writes? The order counts: probabilities follow the classes. */
+static bool header_matches(const eg_csv *table, char *const *classes, int n_classes) {
+    bool same = table->n_columns == (size_t)n_classes + 2 && strcmp(table->names[0], "file") == 0 &&
+                strcmp(table->names[1], "label") == 0;
+    for (int k = 0; same && k < n_classes; k++) {
+        const char *name = table->names[k + 2];
+        same = strncmp(name, "p_", 2) == 0 && strcmp(name + 2, classes[k]) == 0;
     }
-    if (c < end) c++;
-    *at = c;
-    return !field->failed && field->data;
+    return same;
 }
 
-static eg_status parse_row(eg_scores *s, size_t i, const char **at, const char *end,
-                           eg_buffer *field, char *const *classes, eg_error *err) {
-    if (!take_field(field, at, end))
-        return eg_fail(err, EG_ERR_INPUT, "row %zu: file missing", i + 2);
-    s->file[i] = eg_strndup(field->data, field->size);
+static eg_status fail_header(const char *path, char *const *classes, int n_classes, eg_error *err) {
+    eg_buffer header = {0};
+    add_header(&header, classes, n_classes);
+    eg_status status = header.failed ? no_memory(err)
+                                     : eg_fail(err, EG_ERR_INPUT, "%s: the first line is not %.*s",
+                                               path, (int)header.size - 1, header.data);
+    eg_buffer_free(&header);
+    return status;
+}
+
+/* cells (2 + n_classes): file, label, probabilities. */
+static eg_status parse_row(eg_scores *s, size_t i, const char *const *cells, char *const *classes,
+                           eg_error *err) {
+    s->file[i] = eg_strdup(cells[0]);
     if (!s->file[i]) return no_memory(err);
-    int label = -1;
-    bool got = take_field(field, at, end);
-    for (int k = 0; got && k < s->n_classes; k++) {
-        if (strlen(classes[k]) == field->size && memcmp(classes[k], field->data, field->size) == 0)
-            label = k;
-    }
+    int label = s->n_classes - 1;
+    while (label >= 0 && strcmp(classes[label], cells[1]) != 0) label--;
     if (label < 0) return eg_fail(err, EG_ERR_INPUT, "row %zu: unknown label", i + 2);
     s->label[i] = label;
     for (int k = 0; k < s->n_classes; k++) {
         double *p = &s->prob[i * (size_t)s->n_classes + (size_t)k];
-        if (!take_field(field, at, end) || !eg_parse_real(p, field->data) || *p < 0 || *p > 1)
+        if (!eg_parse_real(p, cells[k + 2]) || *p < 0 || *p > 1)
             return eg_fail(err, EG_ERR_INPUT, "row %zu: probability %d missing or outside [0, 1]",
                            i + 2, k + 1);
     }
@@ -159,35 +139,61 @@ static eg_status parse_row(eg_scores *s, size_t i, const char **at, const char *
 
 eg_status eg_study_scores_read(eg_scores *out, const char *path, char *const *classes,
                                int n_classes, eg_error *err) {
-    eg_file_view view;
-    EG_TRY(eg_file_open(&view, path, (size_t)1 << 30, err));
-    const char *at = (const char *)view.data, *end = at + view.size;
-    eg_buffer header = {0}, field = {0};
+    eg_csv table;
     eg_scores s = {0};
-    add_header(&header, classes, n_classes);
-    eg_status status = EG_OK;
-    if (header.failed)
-        status = no_memory(err);
-    else if (view.size < header.size || memcmp(at, header.data, header.size) != 0)
-        status = eg_fail(err, EG_ERR_INPUT, "%s: the first line is not %.*s", path,
-                         (int)header.size - 1, header.data);
-    size_t n = 0;
-    if (status == EG_OK) {
-        at += header.size;
-        for (const char *c = at; c < end; c++) n += *c == '\n';
-        status = allocate(&s, n, n_classes, err);
-    }
-    for (size_t i = 0; status == EG_OK && i < n; i++) {
-        status = parse_row(&s, i, &at, end, &field, classes, err);
+    EG_TRY(eg_csv_read(&table, path, err));
+    eg_status status = header_matches(&table, classes, n_classes)
+                           ? allocate(&s, table.n_rows, n_classes, err)
+                           : fail_header(path, classes, n_classes, err);
+    for (size_t i = 0; status == EG_OK && i < table.n_rows; i++) {
+        status = parse_row(&s, i, table.cells + i * table.n_columns, classes, err);
         if (status != EG_OK) status = eg_error_in(err, status, path);
     }
-    eg_buffer_free(&header);
-    eg_buffer_free(&field);
-    eg_file_close(&view);
+    eg_csv_free(&table);
     if (status == EG_OK)
         *out = s;
     else
         eg_study_scores_free(&s);
+    return status;
+}
+
+void eg_study_class_list_free(eg_study_class_list *list) {
+    for (int k = 0; list->names && k < list->n; k++) eg_free(list->names[k]);
+    eg_free(list->names);
+    *list = (eg_study_class_list){0};
+}
+
+static eg_status take_classes(eg_study_class_list *out, const eg_csv *table, const char *path,
+                              eg_error *err) {
+    bool ok = table->n_columns >= 4 && strcmp(table->names[0], "file") == 0 &&
+              strcmp(table->names[1], "label") == 0;
+    for (size_t k = 2; ok && k < table->n_columns; k++)
+        ok = strncmp(table->names[k], "p_", 2) == 0 && table->names[k][2];
+    if (!ok)
+        return eg_fail(err, EG_ERR_INPUT,
+                       "%s: the first line is not file,label,p_<class>,p_<class>,... with at least "
+                       "two classes",
+                       path);
+    out->names = eg_calloc(table->n_columns, sizeof *out->names);
+    if (!out->names) return no_memory(err);
+    for (size_t k = 2; k < table->n_columns; k++) {
+        out->names[out->n] = eg_strdup(table->names[k] + 2);
+        if (!out->names[out->n++]) return no_memory(err);
+        for (int j = 0; j + 1 < out->n; j++)
+            if (strcmp(out->names[j], out->names[out->n - 1]) == 0)
+                return eg_fail(err, EG_ERR_INPUT, "%s: column p_%s is there twice", path,
+                               out->names[j]);
+    }
+    return EG_OK;
+}
+
+eg_status eg_study_scores_classes(eg_study_class_list *out, const char *path, eg_error *err) {
+    eg_csv table;
+    *out = (eg_study_class_list){0};
+    EG_TRY(eg_csv_read(&table, path, err));
+    eg_status status = take_classes(out, &table, path, err);
+    if (status != EG_OK) eg_study_class_list_free(out);
+    eg_csv_free(&table);
     return status;
 }
 
@@ -245,26 +251,63 @@ static json_t *names_json(char *const *classes, int n) {
     return array;
 }
 
-/* The ROC curve with at most MAX_ROC_POINTS points, the ends always kept; null for K classes. */
-static json_t *roc_json(const eg_scores *s) {
-    double *score = eg_study_scores_positive(s);
-    if (!score) return json_null();
-    double *fpr = eg_malloc((s->n + 1) * 3 * sizeof *fpr);
-    json_t *points = fpr ? json_array() : NULL;
-    size_t n =
-        points ? eg_roc_curve(fpr, fpr + s->n + 1, fpr + 2 * (s->n + 1), score, s->label, s->n) : 0;
-    size_t shown = n < MAX_ROC_POINTS ? n : MAX_ROC_POINTS;
+/* A curve of n points as pairs, at most MAX_CURVE_POINTS of them, the ends always kept. */
+static json_t *curve_json(const double *x, const double *y, size_t n) {
+    json_t *points = json_array();
+    size_t shown = n < MAX_CURVE_POINTS ? n : MAX_CURVE_POINTS;
     for (size_t i = 0; points && i < shown; i++) {
         size_t at = shown > 1 ? i * (n - 1) / (shown - 1) : 0;
-        json_t *point = json_pack("[o,o]", eg_json_real(fpr[at]), eg_json_real(fpr[s->n + 1 + at]));
+        json_t *point = json_pack("[o,o]", eg_json_real(x[at]), eg_json_real(y[at]));
         if (json_array_append_new(points, point) != 0) {
             json_decref(points);
             points = NULL;
         }
     }
-    eg_free(fpr);
+    return points;
+}
+
+/* ROC as [fpr, tpr], or precision and recall as [recall, precision]; null for K classes. */
+static json_t *ranking_json(const eg_scores *s, bool roc) {
+    double *score = eg_study_scores_positive(s);
+    if (!score) return json_null();
+    double *x = eg_malloc((s->n + 1) * 3 * sizeof *x);
+    json_t *points = NULL;
+    if (x) {
+        double *y = x + s->n + 1, *threshold = y + s->n + 1;
+        size_t n = roc ? eg_roc_curve(x, y, threshold, score, s->label, s->n)
+                       : eg_pr_curve(y, x, threshold, score, s->label, s->n);
+        points = curve_json(x, y, n);
+    }
+    eg_free(x);
     eg_free(score);
     return points;
+}
+
+/* Reliability curve of the positive class, bins of equal width; null for K classes. */
+static json_t *reliability_json(const eg_scores *s) {
+    enum { BINS = 10 };
+    eg_reliability_bin bins[BINS];
+    double *p = eg_study_scores_positive(s);
+    uint8_t *is_positive = eg_malloc(s->n + 1);
+    json_t *list = p && is_positive ? json_array() : NULL;
+    for (size_t i = 0; list && i < s->n; i++) is_positive[i] = s->label[i] == 1;
+    bool known = list && !isnan(eg_reliability(bins, BINS, false, p, is_positive, s->n));
+    bool ok = true;
+    for (int b = 0; known && ok && b < BINS; b++) {
+        if (bins[b].n == 0) continue;
+        ok = json_array_append_new(
+                 list, json_pack("{s:o, s:o, s:I, s:o, s:o, s:o}", "low", eg_json_real(bins[b].low),
+                                 "high", eg_json_real(bins[b].high), "n", (json_int_t)bins[b].n,
+                                 "mean", eg_json_real(bins[b].mean), "rate",
+                                 eg_json_real(bins[b].rate), "ci", pair_json(bins[b].ci))) == 0;
+    }
+    if (!known || !ok) {
+        json_decref(list);
+        list = json_null();
+    }
+    eg_free(p);
+    eg_free(is_positive);
+    return list;
 }
 
 eg_status eg_study_metrics_json(json_t **out, const eg_scores *s, char *const *classes,
@@ -282,9 +325,19 @@ eg_status eg_study_metrics_json(json_t **out, const eg_scores *s, char *const *c
         pair_json(m.sensitivity_ci), "specificity", eg_json_real(m.specificity), "specificity_ci",
         pair_json(m.specificity_ci), "ppv", eg_json_real(m.ppv), "npv", eg_json_real(m.npv), "f1",
         eg_json_real(m.f1), "mcc", eg_json_real(m.mcc), "brier", eg_json_real(m.brier), "ece",
-        eg_json_real(m.ece), "confusion", confusion_json(&m), "roc", roc_json(s), "classes",
-        names_json(classes, s->n_classes), "threshold",
+        eg_json_real(m.ece), "confusion", confusion_json(&m), "roc", ranking_json(s, true),
+        "classes", names_json(classes, s->n_classes), "threshold",
         s->n_classes == 2 ? eg_json_real(isnan(threshold) ? 0.5 : threshold) : json_null());
+    json_t *more =
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "pr", ranking_json(s, false),
+                  "reliability", reliability_json(s), "ppv_ci", pair_json(m.ppv_ci), "npv_ci",
+                  pair_json(m.npv_ci), "ap", eg_json_real(m.ap), "ap_ci", pair_json(m.ap_ci),
+                  "kappa", eg_json_real(m.kappa), "kappa_ci", pair_json(m.kappa_ci));
+    if (json && (!more || json_object_update(json, more) != 0)) {
+        json_decref(json);
+        json = NULL;
+    }
+    json_decref(more);
     eg_metrics_free(&m);
     if (!json) return no_memory(err);
     *out = json;

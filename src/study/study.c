@@ -3,6 +3,7 @@
  * written to study.json. Runs that are complete with the same settings, data and machine are kept,
  * so that an interrupted study goes on where it stopped. One run is in run.c; planning of the pairs
  * in study_plan.c. */
+#include "study/evaluation.h"
 #include "study/memory_limit.h"
 #include "study/study_plan.h"
 #include <stdio.h>
@@ -103,7 +104,7 @@ static eg_status read_back(eg_finished_run *run, study *st, const char *dir, eg_
 
 static eg_status do_run(study *st, size_t i, eg_error *err) {
     const eg_settings *s = &st->plan.runs[i];
-    run_state state;
+    run_state state = RUN_START;
     char *dir = eg_format("%s/runs/%s-%s", st->dir, s->arch->name, eg_study_mode_name(s->mode));
     json_t *config = eg_study_config_json(s, st->data.json);
     eg_status status =
@@ -176,6 +177,23 @@ static json_t *runs_json(const study *st) {
     return list;
 }
 
+/* "test_looks": what the ledgers of all its runs count. */
+static eg_status set_looks(json_t *json, const study *st, eg_error *err) {
+    int64_t sum = 0;
+    for (size_t i = 0; i < st->plan.n_runs; i++) {
+        const eg_settings *s = &st->plan.runs[i];
+        int64_t n = 0;
+        char *dir = eg_format("%s/runs/%s-%s", st->dir, s->arch->name, eg_study_mode_name(s->mode));
+        eg_status status = dir ? eg_study_ledger_count(&n, dir, NULL, err) : no_memory(err);
+        eg_free(dir);
+        EG_TRY(status);
+        sum += n;
+    }
+    return json_object_set_new(json, "test_looks", json_integer((json_int_t)sum)) == 0
+               ? EG_OK
+               : no_memory(err);
+}
+
 static eg_status study_json(json_t **out, study *st, eg_error *err) {
     json_t *models = NULL, *comparisons = NULL, *why = NULL;
     eg_status status = models_json(&models, st, err);
@@ -192,6 +210,7 @@ static eg_status study_json(json_t **out, study *st, eg_error *err) {
             st->plan.skipped, "runs", runs_json(st), "comparisons", comparisons, "why", why);
         json_decref(machine);
         if (!*out) status = no_memory(err);
+        if (status == EG_OK) status = set_looks(*out, st, err);
     }
     json_decref(models);
     json_decref(comparisons);
@@ -202,7 +221,13 @@ static eg_status study_json(json_t **out, study *st, eg_error *err) {
 static eg_status run_study(json_t **out, study *st, const char *data_dir, eg_error *err) {
     EG_TRY(eg_study_plan_make(&st->plan, st->o, st->ev, err));
     EG_TRY(prepare_dir(st->dir, err));
-    EG_TRY(eg_study_data_open(&st->data, data_dir, &st->plan.runs[0].o, st->ev, err));
+    /* decoded once for all: as large as the network with the largest input needs it */
+    const eg_preprocess *largest = &st->plan.runs[0].preprocess;
+    for (size_t i = 1; i < st->plan.n_runs; i++)
+        if (st->plan.runs[i].preprocess.resize > largest->resize)
+            largest = &st->plan.runs[i].preprocess;
+    EG_TRY(
+        eg_study_data_open(&st->data, data_dir, &st->plan.runs[0].o, largest, NULL, st->ev, err));
     for (size_t i = 0; i < st->plan.n_runs; i++) {
         EG_TRY(eg_study_settings_fit(&st->plan.runs[i], st->data.ds, st->ev, err));
         EG_TRY(eg_study_memory_settle(&st->plan.runs[i], st->data.ds, false, st->ev, err));

@@ -1,7 +1,7 @@
 /* Task D: every pair of runs on the same images. Accuracy by McNemar's exact test with an interval
- * of the difference, ranking by the paired DeLong test, p-values adjusted by Holm over all pairs.
- * On the test split; on validation when there is none. The tests themselves are the stats room's.
- * */
+ * of the difference, ranking by the paired DeLong test, p-values of each adjusted by Holm over all
+ * pairs, and how many images would tell a pair apart if its difference is what it seems. On the test
+ * split; on validation when there is none. The tests themselves are the stats room's. */
 #include "study/run.h"
 #include <math.h>
 #include <string.h>
@@ -66,21 +66,42 @@ static eg_status compare_pair(comparison *c, eg_error *err) {
     return ok ? EG_OK : eg_fail(err, EG_ERR_NO_MEMORY, "out of memory for the comparison");
 }
 
-static json_t *comparison_json(const comparison *c, double p_holm) {
-    const eg_paired *p = &c->paired;
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:s}",
-                     "a", c->a->name, "b", c->b->name, "split", c->test ? "test" : "val", "test",
-                     "McNemar exact", "difference", eg_json_real(p->difference), "ci",
-                     interval(p->ci), "p", eg_json_real(p->p), "p_holm", eg_json_real(p_holm),
-                     "only_a", (json_int_t)p->only_a, "only_b", (json_int_t)p->only_b, "n",
-                     (json_int_t)p->n, "auc_difference", eg_json_real(c->auc_difference), "auc_ci",
-                     interval(c->auc_ci), "auc_p", eg_json_real(c->auc_p), "verdict",
-                     p_holm < 0.05 ? "distinguishable" : "not distinguishable");
+/* Images for 80 % power at the 5 % level; NaN without a difference. */
+static double images_needed(const eg_paired *p) {
+    double discordant = p->n > 0 ? (double)(p->only_a + p->only_b) / (double)p->n : NAN;
+    return eg_sample_size_paired(discordant, p->difference, 0.95, 0.8);
 }
 
+static double images_needed_auc(const comparison *c) {
+    double se = 0.5 * (c->auc_ci[1] - c->auc_ci[0]) / eg_normal_quantile(0.975);
+    return eg_sample_size_scaled(c->auc_difference, se, (size_t)c->paired.n, 0.95, 0.8);
+}
+
+static const char *verdict(double p_holm) {
+    return p_holm < 0.05 ? "distinguishable" : "not distinguishable";
+}
+
+static json_t *comparison_json(const comparison *c, double p_holm, double auc_p_holm) {
+    const eg_paired *p = &c->paired;
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, "
+        "s:s, s:o}",
+        "a", c->a->name, "b", c->b->name, "split", c->test ? "test" : "val", "test",
+        "McNemar exact", "difference", eg_json_real(p->difference), "ci", interval(p->ci), "p",
+        eg_json_real(p->p), "p_holm", eg_json_real(p_holm), "only_a", (json_int_t)p->only_a,
+        "only_b", (json_int_t)p->only_b, "n", (json_int_t)p->n, "auc_difference",
+        eg_json_real(c->auc_difference), "auc_ci", interval(c->auc_ci), "auc_p",
+        eg_json_real(c->auc_p), "auc_p_holm", eg_json_real(auc_p_holm), "n_needed",
+        eg_json_real(images_needed(p)), "auc_n_needed", eg_json_real(images_needed_auc(c)),
+        "verdict", verdict(p_holm), "auc_verdict",
+        isnan(auc_p_holm) ? json_null() : json_string(verdict(auc_p_holm)));
+}
+
+/* p: room for two p-values a pair. */
 static eg_status compare_all(json_t *list, comparison *all, double *p, const eg_finished_run *runs,
                              size_t n, eg_error *err) {
     size_t count = 0;
+    double *auc_p = p + n * (n > 0 ? n - 1 : 0) / 2;
     bool test = true;
     for (size_t i = 0; i < n; i++) test = test && runs[i].test.n > 0;
     for (size_t i = 0; i < n; i++) {
@@ -88,11 +109,13 @@ static eg_status compare_all(json_t *list, comparison *all, double *p, const eg_
             all[count] = (comparison){.a = &runs[i], .b = &runs[j], .test = test};
             EG_TRY(compare_pair(&all[count], err));
             p[count] = all[count].paired.p;
+            auc_p[count] = all[count].auc_p;
         }
     }
     eg_holm(p, count);
+    eg_holm(auc_p, count);
     for (size_t i = 0; i < count; i++) {
-        if (json_array_append_new(list, comparison_json(&all[i], p[i])) != 0)
+        if (json_array_append_new(list, comparison_json(&all[i], p[i], auc_p[i])) != 0)
             return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory for the comparison");
     }
     return EG_OK;
@@ -101,7 +124,7 @@ static eg_status compare_all(json_t *list, comparison *all, double *p, const eg_
 eg_status eg_study_compare(json_t **out, const eg_finished_run *runs, size_t n, eg_error *err) {
     size_t n_pairs = n * (n > 0 ? n - 1 : 0) / 2;
     comparison *all = eg_malloc((n_pairs + 1) * sizeof *all);
-    double *p = eg_malloc((n_pairs + 1) * sizeof *p);
+    double *p = eg_malloc((2 * n_pairs + 1) * sizeof *p);
     json_t *list = json_array();
     eg_status status = all && p && list
                            ? compare_all(list, all, p, runs, n, err)

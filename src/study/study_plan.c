@@ -47,13 +47,14 @@ static eg_status parse_modes(eg_run_mode modes[EG_RUN_MODE_COUNT], size_t *n, co
         bool repeated = false;
         if (!eg_study_mode_parse(&mode, name))
             return eg_fail(err, EG_ERR_USAGE,
-                           "--modes: %s is unknown; expected finetune, frozen, scratch", name);
+                           "--modes: %s is unknown; expected finetune, frozen, scratch, lp-ft",
+                           name);
         for (size_t i = 0; i < *n; i++) repeated = repeated || modes[i] == mode;
         if (!repeated) modes[(*n)++] = mode;
     }
     return *n > 0 ? EG_OK
                   : eg_fail(err, EG_ERR_USAGE,
-                            "--modes: name at least one of finetune, frozen, scratch");
+                            "--modes: name at least one of finetune, frozen, scratch, lp-ft");
 }
 
 /* Why a pair makes no sense; *reason NULL when it does. */

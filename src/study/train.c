@@ -1,9 +1,10 @@
 /* eg_train: one run as a command, new or continued (--resume). The work is in run.c. */
 #include "study/memory_limit.h"
+#include "study/recipe.h"
 #include <string.h>
 
-static eg_status finish_doc(eg_doc **out, json_t *summary, eg_error *err) {
-    eg_doc *doc = eg_doc_new(summary, "train");
+static eg_status finish_doc(eg_doc **out, json_t *summary, const char *kind, eg_error *err) {
+    eg_doc *doc = eg_doc_new(summary, kind);
     if (!doc) return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory");
     *out = doc;
     return EG_OK;
@@ -21,13 +22,16 @@ static eg_status run_new(json_t **summary, const char *dir, eg_settings *s, cons
     eg_status status = EG_OK;
     if (!o->overwrite || !eg_path_exists(run_dir))
         status = eg_study_dir_prepare(run_dir, false, err);
-    if (status == EG_OK) status = eg_study_data_open(&data, dir, &s->o, ev, err);
+    if (status == EG_OK)
+        status = eg_study_data_open(&data, dir, &s->o, &s->preprocess, NULL, ev, err);
     if (status == EG_OK) {
         status = eg_study_settings_fit(s, data.ds, ev, err);
         if (status == EG_OK) status = eg_study_memory_settle(s, data.ds, false, ev, err);
         if (status == EG_OK) status = eg_study_dir_prepare(run_dir, o->overwrite, err);
         eg_run run = {.s = s, .data = &data, .dir = run_dir, .ev = ev};
-        if (status == EG_OK) status = eg_study_run_execute(summary, &run, err);
+        if (status == EG_OK)
+            status = o->find_lr ? eg_study_find_lr(summary, &run, err)
+                                : eg_study_run_execute(summary, &run, err);
         eg_study_data_free(&data);
     }
     eg_free(run_dir);
@@ -66,8 +70,10 @@ static eg_status resume_with(json_t **summary, const char *dir, const json_t *co
     s.o.max_memory = o->max_memory;
     s.o.feature_cache = o->feature_cache;
     s.o.no_feature_cache = o->no_feature_cache;
+    s.o.cache = o->cache;
+    s.o.patient_salt = o->patient_salt;
     eg_study_settings_say(&s, NULL, ev);
-    eg_status status = eg_study_data_open(&data, dir, &s.o, ev, err);
+    eg_status status = eg_study_data_open(&data, dir, &s.o, &s.preprocess, o->resume, ev, err);
     if (status == EG_OK) {
         status = check_same(config, &s, &data, err);
         if (status == EG_OK) status = eg_study_memory_settle(&s, data.ds, true, ev, err);
@@ -108,12 +114,21 @@ eg_status eg_train(eg_doc **out, const char *dir, const eg_options *o, const eg_
     json_t *summary = NULL;
     if (o->resume && *o->resume) {
         EG_TRY(resume_run(&summary, dir, o, ev, err));
-        return finish_doc(out, summary, err);
+        return finish_doc(out, summary, "train", err);
     }
+    if (o->seeds > 1 && !o->find_lr) return eg_study_seeds(out, dir, o, ev, err);
     eg_settings s;
     EG_TRY(eg_study_settings_resolve(&s, o, o->model, o->mode, err));
     eg_study_settings_say(&s, NULL, ev);
+    if (o->find_lr && s.lbfgs) {
+        eg_study_settings_free(&s);
+        return eg_fail(
+            err, EG_ERR_USAGE,
+            "--find-lr: the last layer is solved exactly here, without a learning rate - "
+            "use it with --mode finetune, or with --head recipe");
+    }
     eg_status status = run_new(&summary, dir, &s, o, ev, err);
     eg_study_settings_free(&s);
-    return status == EG_OK ? finish_doc(out, summary, err) : status;
+    return status == EG_OK ? finish_doc(out, summary, o->find_lr ? "lr_finder" : "train", err)
+                           : status;
 }

@@ -7,7 +7,10 @@
 #include <jpeglib.h>
 #include <openssl/crypto.h>
 #include <png.h>
-#include <zip.h>
+#include <tiffio.h>
+#if ENGRAFT_WEBP
+#    include <webp/decode.h>
+#endif
 #include <zlib.h>
 
 #define TEXT_OF(x)  #x
@@ -40,17 +43,35 @@ json_t *eg_study_machine_json(bool kernels) {
     return NULL;
 }
 
+/* "4.5.0" of "LIBTIFF, Version 4.5.0" and what follows on other lines. */
+static void tiff_version(char *out, size_t size) {
+    const char *text = TIFFGetVersion(), *number = strstr(text, "Version ");
+    if (number) text = number + strlen("Version ");
+    snprintf(out, size, "%.*s", (int)strcspn(text, "\n"), text);
+}
+
+static void webp_version(char *out, size_t size) {
+#if ENGRAFT_WEBP
+    int number = WebPGetDecoderVersion(); /* 0x010204 is 1.2.4 */
+    snprintf(out, size, "%d.%d.%d", number >> 16, number >> 8 & 255, number & 255);
+#else
+    snprintf(out, size, "not used");
+#endif
+}
+
 static json_t *libraries_json(const json_t *machine) {
     const char *compute = json_string_value(json_object_get(machine, "compute"));
-    char jpeg[32];
+    char jpeg[32], tiff[32], webp[32];
     /* the version number as libjpeg-turbo packs it: 2001005 is 2.1.5 */
     int number = LIBJPEG_TURBO_VERSION_NUMBER;
     snprintf(jpeg, sizeof jpeg, "turbo %d.%d.%d", number / 1000000, number / 1000 % 1000,
              number % 1000);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "oneDNN",
+    tiff_version(tiff, sizeof tiff);
+    webp_version(webp, sizeof webp);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "oneDNN",
                      compute ? compute : "not used", "libjpeg", jpeg, "libpng",
-                     PNG_LIBPNG_VER_STRING, "zlib", zlibVersion(), "jansson", jansson_version_str(),
-                     "libzip", zip_libzip_version(), "openssl", OpenSSL_version(OPENSSL_VERSION));
+                     PNG_LIBPNG_VER_STRING, "libtiff", tiff, "libwebp", webp, "zlib", zlibVersion(),
+                     "jansson", jansson_version_str(), "openssl", OpenSSL_version(OPENSSL_VERSION));
 }
 
 #if defined(__clang__)

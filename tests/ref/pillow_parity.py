@@ -8,6 +8,7 @@ and takes every image of the given folders; prints the largest difference and ex
 wheels bundle their own libjpeg-turbo: both versions must agree.
 """
 import ctypes
+import ctypes.util
 import io
 import pathlib
 import subprocess
@@ -20,7 +21,11 @@ from PIL import Image, features
 
 class EgImage(ctypes.Structure):
     _fields_ = [("width", ctypes.c_int), ("height", ctypes.c_int), ("channels", ctypes.c_int),
-                ("pixels", ctypes.POINTER(ctypes.c_uint8))]
+                ("pixels", ctypes.POINTER(ctypes.c_uint8)), ("deep", ctypes.c_bool)]
+
+
+class EgImageOptions(ctypes.Structure):
+    _fields_ = [("max_file_bytes", ctypes.c_size_t), ("max_pixels", ctypes.c_size_t), ("min_side", ctypes.c_int)]
 
 
 class EgError(ctypes.Structure):
@@ -30,19 +35,26 @@ class EgError(ctypes.Structure):
 def load_library(build, folder):
     """The static rooms as one shared library."""
     path = folder + "/codec.so"
+    webp = ["-lwebp"] if ctypes.util.find_library("webp") else []  # optional in the build, too
     subprocess.run(["cc", "-shared", "-o", path, "-Wl,--whole-archive", f"{build}/libroom_codec.a",
-                    f"{build}/libroom_base.a", "-Wl,--no-whole-archive", "-ljpeg", "-lpng", "-lz", "-lzip",
+                    f"{build}/libroom_base.a", "-Wl,--no-whole-archive", "-ljpeg", "-lpng", "-ltiff", *webp, "-lz",
                     "-ljansson", "-lcrypto", "-lgomp", "-lm"], check=True)
     return ctypes.CDLL(path)
 
 
-def decode(lib, data):
+def decode(lib, data, min_side=0):
+    """Pixels (8 or 16 bits) and "", or None and the error."""
     image, error = EgImage(), EgError()
-    status = lib.eg_image_decode(ctypes.byref(image), data, ctypes.c_size_t(len(data)), None, ctypes.byref(error))
+    options = EgImageOptions(256 << 20, 89478485, min_side)
+    status = lib.eg_image_decode(ctypes.byref(image), data, ctypes.c_size_t(len(data)), ctypes.byref(options),
+                                 ctypes.byref(error))
     if status != 0:
         return None, error.text.decode()
     shape = (image.height, image.width) + ((3,) if image.channels == 3 else ())
-    pixels = np.ctypeslib.as_array(image.pixels, (int(np.prod(shape)),)).reshape(shape).copy()
+    pixels = image.pixels
+    if image.deep:
+        pixels = ctypes.cast(pixels, ctypes.POINTER(ctypes.c_uint16))
+    pixels = np.ctypeslib.as_array(pixels, (int(np.prod(shape)),)).reshape(shape).copy()
     lib.eg_image_free(ctypes.byref(image))
     return pixels, ""
 
@@ -96,8 +108,7 @@ def generated():
 def reference(data, name):
     image = Image.open(io.BytesIO(data))
     if image.mode.startswith("I;16") or image.mode == "I":
-        # the high byte is our rule; Pillow's convert("L") of this mode cuts everything above 255 to white
-        return (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+        return np.asarray(image).astype(np.uint16)
     return np.asarray(image.convert("L" if image.mode in ("L", "1", "LA") else "RGB"))
 
 

@@ -15,11 +15,15 @@ static const struct {
     const char *file, *kind;
 } report_samples[] = {
     {"study", "study"},
+    {"compare", "compare"},
+    {"published", "published"},
     {"train", "train"},
     {"metrics", "metrics"},
     {"models", "models"},
     {"recommendation", "recommendation"},
     {"pull", "pull"},
+    {"phantom", "phantom"},
+    {"phantom_clean", "phantom"},
     {"predictions", "predictions"},
     {"features", "features"},
     {"inspect", "inspect"},

@@ -18,7 +18,7 @@ static inline void tree_image(const char *path, int label, uint32_t key) {
             pixels[y * TREE_SIDE + x] = (uint8_t)(bright + (int)eg_random_below(&r, 60));
         }
     }
-    eg_image image = {TREE_SIDE, TREE_SIDE, 1, pixels};
+    eg_image image = {TREE_SIDE, TREE_SIDE, 1, pixels, false};
     eg_buffer png = {0};
     eg_error err = {0};
     if (eg_png_encode(&png, &image, &err) != EG_OK) fail_msg("%s", err.text);

@@ -41,7 +41,8 @@ static int begin(void **state) {
     size_t n;
     tree_remove(ROOT);
     tree_make(DATA, 4, 2);
-    if (eg_dataset_open(&f.ds, DATA, "none", &err) != EG_OK) fail_msg("%s", err.text);
+    if (eg_dataset_open(&f.ds, DATA, &(eg_dataset_options){.patients = "none"}, &err) != EG_OK)
+        fail_msg("%s", err.text);
     assert_int_equal(eg_dataset_indices(&f.indices, &n, f.ds, EG_SPLIT_ALL, &err), EG_OK);
     assert_int_equal(n, N);
     usleep(50000); /* the clock of files ticks slower than ours */

@@ -25,11 +25,11 @@ enum { N = 2 * 20 + 2 * 6 };
 
 static int n_decoded, n_plans;
 
-eg_status __real_eg_image_read(eg_image *out, const char *path, const eg_image_limits *limits,
+eg_status __real_eg_image_read(eg_image *out, const char *path, const eg_image_options *limits,
                                eg_error *err);
-eg_status __wrap_eg_image_read(eg_image *out, const char *path, const eg_image_limits *limits,
+eg_status __wrap_eg_image_read(eg_image *out, const char *path, const eg_image_options *limits,
                                eg_error *err);
-eg_status __wrap_eg_image_read(eg_image *out, const char *path, const eg_image_limits *limits,
+eg_status __wrap_eg_image_read(eg_image *out, const char *path, const eg_image_options *limits,
                                eg_error *err) {
     __atomic_add_fetch(&n_decoded, 1, __ATOMIC_RELAXED);
     return __real_eg_image_read(out, path, limits, err);

@@ -26,6 +26,14 @@ static eg_options base_options(const char *out) {
     return tree_frozen_options(WEIGHTS, out);
 }
 
+/* An array with its data; the test ends here when there is none. */
+static const eg_npy_array *array_of(eg_npz *npz, const char *name) {
+    const eg_npy_array *array = NULL;
+    eg_error err = {0};
+    if (eg_npz_get(&array, npz, name, &err) != EG_OK) fail_msg("%s", err.text);
+    return array;
+}
+
 static void exact_head(void **state) {
     (void)state;
     eg_doc *doc = NULL;
@@ -46,9 +54,8 @@ static void exact_head(void **state) {
     if (eg_npz_read(&npz, ROOT "/exact/features.npz", &err) != EG_OK) fail_msg("%s", err.text);
     if (eg_weights_read(&sd, ROOT "/exact/best.safetensors", &err) != EG_OK)
         fail_msg("%s", err.text);
-    const eg_npy_array *x = eg_npz_find(npz, "features"), *label = eg_npz_find(npz, "labels");
-    const eg_npy_array *split = eg_npz_find(npz, "split"), *names = eg_npz_find(npz, "files");
-    assert_true(x && label && split && names);
+    const eg_npy_array *x = array_of(npz, "features"), *label = array_of(npz, "labels");
+    const eg_npy_array *split = array_of(npz, "split"), *names = array_of(npz, "files");
     assert_true(x->dims[0] == 64 && x->dims[1] == 512 && label->dims[0] == 64 &&
                 names->dims[0] == 64);
     const float *w = eg_state_dict_find(sd, "fc.weight")->data,
@@ -128,8 +135,8 @@ static void features_command(void **state) {
     assert_int_equal(eg_npz_read(&all, ROOT "/features.npz", &err), EG_OK);
     assert_int_equal(eg_npz_read(&run, ROOT "/exact/features.npz", &err), EG_OK);
     assert_null(eg_npz_find(all, "split"));
-    const eg_npy_array *x = eg_npz_find(all, "features"), *y = eg_npz_find(run, "features");
-    const eg_npy_array *fx = eg_npz_find(all, "files"), *fy = eg_npz_find(run, "files");
+    const eg_npy_array *x = array_of(all, "features"), *y = array_of(run, "features");
+    const eg_npy_array *fx = array_of(all, "files"), *fy = array_of(run, "files");
     assert_int_equal(fx->n_bytes, fy->n_bytes);
     size_t name = fx->n_bytes / 64, row = 512 * sizeof(float), found = 0;
     for (size_t i = 0; i < 64; i++) {
@@ -165,7 +172,7 @@ static void in_bf16(void **state) {
     eg_doc_free(doc);
     assert_int_equal(eg_npz_read(&half, ROOT "/half/features.npz", &err), EG_OK);
     assert_int_equal(eg_npz_read(&whole, ROOT "/exact/features.npz", &err), EG_OK);
-    const float *a = eg_npz_find(half, "features")->data, *b = eg_npz_find(whole, "features")->data;
+    const float *a = array_of(half, "features")->data, *b = array_of(whole, "features")->data;
     double difference = 0, norm = 0;
     for (size_t i = 0; i < 64 * 512; i++) {
         difference += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);

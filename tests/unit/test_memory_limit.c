@@ -105,7 +105,8 @@ static size_t estimate(const eg_options *options, int batch, outcome *out) {
     o.batch_size = batch;
     o.max_memory = INT64_C(1) << 40;
     eg_status status = eg_study_settings_resolve(&s, &o, o.model, o.mode, &err);
-    if (status == EG_OK) status = eg_dataset_open(&ds, DATA, "none", &err);
+    if (status == EG_OK)
+        status = eg_dataset_open(&ds, DATA, &(eg_dataset_options){.patients = "none"}, &err);
     for (size_t i = 0; ds && i < ds->n_samples; i++)
         ds->samples[i].width = ds->samples[i].height = TREE_SIDE;
     if (status == EG_OK) status = eg_study_memory_settle(&s, ds, false, NULL, &err);
@@ -299,7 +300,8 @@ static void resume(outcome *out) {
     eg_options o = options("resnet18", "finetune", 128, 16);
     o.max_memory = (int64_t)estimate(&o, 8, out);
     eg_status status = eg_study_settings_resolve(&s, &o, o.model, o.mode, &err);
-    if (status == EG_OK) status = eg_dataset_open(&ds, DATA, "none", &err);
+    if (status == EG_OK)
+        status = eg_dataset_open(&ds, DATA, &(eg_dataset_options){.patients = "none"}, &err);
     for (size_t i = 0; ds && i < ds->n_samples; i++)
         ds->samples[i].width = ds->samples[i].height = TREE_SIDE;
     if (status != EG_OK) snprintf(out->failure, sizeof out->failure, "%s", err.text);

@@ -1,5 +1,4 @@
-/* Classification figures against scikit-learn; thresholds against trying every cut; prior shift;
- * refused input. */
+/* Classification figures against scikit-learn; their intervals; prior shift; refused input. */
 #include "stats_close.h"
 
 #include "stats/stats.h"
@@ -30,6 +29,9 @@ static void test_golden(void **unused) {
         assert_close(m.mcc, golden_metrics[c].mcc, 1e-12);
         assert_close(m.brier, golden_metrics[c].brier, 1e-13);
         assert_close(m.ece, golden_metrics[c].ece, 1e-13);
+        /* an area has an interval around it, for any number of classes */
+        assert_int_equal(isnan(m.auc), isnan(m.auc_ci[0]));
+        if (!isnan(m.auc)) assert_true(m.auc_ci[0] < m.auc && m.auc < m.auc_ci[1]);
         int64_t right = 0;
         for (int k = 0; k < K * K; k++) {
             assert_int_equal(m.confusion[k], golden_metrics[c].confusion[k]);
@@ -58,67 +60,15 @@ static void test_intervals(void **unused) {
     assert_true(m.sensitivity_ci[0] == ci[0] && m.sensitivity_ci[1] == ci[1]);
     eg_wilson(ci, m.confusion[0], m.confusion[0] + m.confusion[1], 0.95);
     assert_true(m.specificity_ci[0] == ci[0] && m.specificity_ci[1] == ci[1]);
+    eg_wilson(ci, m.confusion[3], m.confusion[1] + m.confusion[3], 0.95);
+    assert_true(m.ppv_ci[0] == ci[0] && m.ppv_ci[1] == ci[1]);
+    eg_wilson(ci, m.confusion[0], m.confusion[0] + m.confusion[2], 0.95);
+    assert_true(m.npv_ci[0] == ci[0] && m.npv_ci[1] == ci[1]);
+    assert_true(m.ap == eg_average_precision(score, golden_metrics[0].label, n));
+    assert_true(m.ap_ci[0] < m.ap && m.ap < m.ap_ci[1]);
+    assert_true(m.kappa_ci[0] < m.kappa && m.kappa < m.kappa_ci[1]);
     eg_metrics_free(&m);
     eg_metrics_free(NULL);
-}
-
-static double gain(double threshold, const double *score, const int32_t *label, size_t n, double w1,
-                   double w0) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        bool guess = score[i] >= threshold;
-        if (guess == (label[i] == 1)) sum += guess ? w1 : w0;
-    }
-    return sum;
-}
-
-/* No threshold on a fine grid beats the one found, and among those as good on the grid none that
- * stands for a whole gap between scores is nearer to 0.5 by more than half that gap. */
-static void test_threshold_best(void **unused) {
-    (void)unused;
-    for (uint32_t r = 0; r < 100; r++) {
-        eg_random random = eg_random_make(3, r, 0, 0);
-        size_t n = 1 + eg_random_below(&random, 25), n1 = 0;
-        double score[32];
-        int32_t label[32];
-        for (size_t i = 0; i < n; i++) {
-            label[i] = (int32_t)eg_random_below(&random, 2);
-            n1 += (size_t)label[i];
-            score[i] = (eg_random_below(&random, 16) + 2.0 * label[i]) / 20;
-        }
-        double cut = eg_threshold_accuracy(score, label, n);
-        double youden = eg_threshold_youden(score, label, n);
-        bool both = n1 > 0 && n1 < n;
-        assert_int_equal(isnan(youden), !both);
-        for (int g = -1; g <= 41; g++) {
-            double t = g / 40.0;
-            assert_true(gain(t, score, label, n, 1, 1) <= gain(cut, score, label, n, 1, 1));
-            if (!both) continue;
-            double w1 = (double)(n - n1), w0 = (double)n1;
-            assert_true(gain(t, score, label, n, w1, w0) <= gain(youden, score, label, n, w1, w0));
-        }
-    }
-}
-
-static void test_threshold_place(void **unused) {
-    (void)unused;
-    const double score[4] = {0.1, 0.2, 0.6, 0.9};
-    const int32_t apart[4] = {0, 0, 1, 1}, none[4] = {0, 0, 0, 0}, all[4] = {1, 1, 1, 1};
-    assert_close(eg_threshold_accuracy(score, apart, 4), 0.4, 1e-15);
-    assert_close(eg_threshold_youden(score, apart, 4), 0.4, 1e-15);
-    assert_close(eg_threshold_accuracy(score, none, 4), 0.95, 1e-15);
-    assert_close(eg_threshold_accuracy(score, all, 4), 0.05, 1e-15);
-    /* equals: cuts at 0.15 and 0.75 are equally right; 0.75 is nearer to 0.5 */
-    const int32_t mixed[4] = {0, 1, 0, 1};
-    assert_close(eg_threshold_accuracy(score, mixed, 4), 0.75, 1e-15);
-    /* neighbouring doubles leave no room between them; a score of 1 that must be negative */
-    const double tight[2] = {0.5, nextafter(0.5, 1)}, one[2] = {1, 1};
-    const int32_t up[2] = {0, 1};
-    assert_true(eg_threshold_accuracy(tight, up, 2) == tight[1]);
-    assert_true(eg_threshold_accuracy(one, none, 2) > 1);
-    const double bad[2] = {0.1, NAN};
-    assert_true(isnan(eg_threshold_accuracy(bad, up, 2)) && isnan(eg_threshold_youden(bad, up, 2)));
-    assert_true(isnan(eg_threshold_accuracy(score, apart, 0)));
 }
 
 static void test_prior_shift(void **unused) {
@@ -182,9 +132,8 @@ static void test_no_memory(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),         cmocka_unit_test(test_intervals),
-        cmocka_unit_test(test_threshold_best), cmocka_unit_test(test_threshold_place),
-        cmocka_unit_test(test_prior_shift),    cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_golden), cmocka_unit_test(test_intervals),
+        cmocka_unit_test(test_prior_shift), cmocka_unit_test(test_refused),
         cmocka_unit_test(test_no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,8 +7,9 @@ enum { ALL = GOLDEN_MATRIX + GOLDEN_VECTOR };
 static void check_golden(const eg_opt_options *o, double lr, double scale, const float *golden) {
     float w[ALL], g[ALL];
     memcpy(w, golden_weights, sizeof w);
-    const eg_opt_tensor tensors[] = {{w, g, GOLDEN_MATRIX, true},
-                                     {w + GOLDEN_MATRIX, g + GOLDEN_MATRIX, GOLDEN_VECTOR, false}};
+    const eg_opt_tensor tensors[] = {
+        {w, g, GOLDEN_MATRIX, true, NULL},
+        {w + GOLDEN_MATRIX, g + GOLDEN_MATRIX, GOLDEN_VECTOR, false, NULL}};
     eg_optimizer *opt = NULL;
     assert_int_equal(eg_optimizer_new(&opt, tensors, 2, o, NULL), EG_OK);
     for (int step = 0; step < GOLDEN_STEPS; step++) {
@@ -34,6 +35,10 @@ static void as_torch(void **state) {
                  golden_sgd_plain);
     check_golden(&(eg_opt_options){.kind = EG_OPT_ADAMW, .weight_decay = 0.1}, 0.02, 1,
                  golden_adamw);
+    check_golden(&(eg_opt_options){.kind = EG_OPT_RMSPROP, .momentum = 0.9, .weight_decay = 0.01},
+                 0.004, 1, golden_rmsprop_momentum);
+    check_golden(&(eg_opt_options){.kind = EG_OPT_RMSPROP, .weight_decay = 0.01}, 0.004, 0.25,
+                 golden_rmsprop_plain);
 }
 
 /* sizes around the chunk of 16384 */
@@ -58,7 +63,7 @@ static void problem_open(problem *p) {
         p->grad[i] = eg_calloc(SIZES[i], sizeof(float));
         assert_true(p->data[i] && p->grad[i]);
         for (size_t k = 0; k < SIZES[i]; k++) p->data[i][k] = (float)k / (float)SIZES[i];
-        p->tensors[i] = (eg_opt_tensor){p->data[i], p->grad[i], SIZES[i], i % 2 == 0};
+        p->tensors[i] = (eg_opt_tensor){p->data[i], p->grad[i], SIZES[i], i % 2 == 0, NULL};
     }
 }
 
@@ -75,11 +80,13 @@ static void assert_equal_weights(const problem *a, const problem *b) {
 }
 
 static const eg_opt_options KINDS[] = {{.kind = EG_OPT_SGD, .momentum = 0.9, .weight_decay = 1e-4},
-                                       {.kind = EG_OPT_ADAMW, .weight_decay = 0.01}};
+                                       {.kind = EG_OPT_ADAMW, .weight_decay = 0.01},
+                                       {.kind = EG_OPT_RMSPROP, .weight_decay = 0.01}};
+enum { N_KINDS = sizeof KINDS / sizeof *KINDS };
 
 static void any_threads(void **state) {
     (void)state;
-    for (int kind = 0; kind < 2; kind++) {
+    for (int kind = 0; kind < N_KINDS; kind++) {
         problem p[3];
         double norm[3];
         for (int run = 0; run < 3; run++) {
@@ -138,7 +145,7 @@ static eg_state_dict *saved(const eg_optimizer *opt) {
 /* Four steps straight, and two, saved, loaded, two: the same bits. */
 static void resume(void **state) {
     (void)state;
-    for (int kind = 0; kind < 2; kind++) {
+    for (int kind = 0; kind < N_KINDS; kind++) {
         problem straight, resumed;
         problem_open(&straight);
         problem_open(&resumed);
@@ -156,7 +163,7 @@ static void resume(void **state) {
             eg_optimizer_step(step < 2 ? b : c, 0.01, 1);
             if (step != 1) continue;
             eg_state_dict *sd = saved(b);
-            assert_int_equal(eg_state_dict_count(sd), kind == 0 ? N_SIZES + 1 : 2 * N_SIZES + 1);
+            assert_int_equal(eg_state_dict_count(sd), kind == 1 ? 2 * N_SIZES + 1 : N_SIZES + 1);
             assert_int_equal(eg_optimizer_load(c, sd, NULL), EG_OK);
             eg_state_dict_free(sd);
         }
@@ -241,11 +248,81 @@ static void out_of_memory(void **state) {
     problem_close(&p);
 }
 
+/* Two halves of a batch, weighted by their sizes, make the step of the whole; nothing is left over. */
+static void gathered(void **state) {
+    (void)state;
+    problem parts, whole;
+    problem_open(&parts);
+    problem_open(&whole);
+    eg_opt_options o = KINDS[1];
+    eg_optimizer *a = NULL, *b = NULL;
+    assert_int_equal(eg_optimizer_new(&b, whole.tensors, N_SIZES, &o, NULL), EG_OK);
+    o.gathers = true;
+    assert_int_equal(eg_optimizer_new(&a, parts.tensors, N_SIZES, &o, NULL), EG_OK);
+    for (uint32_t step = 0; step < 3; step++) {
+        gradients(&parts, 2 * step);
+        for (int i = 0; i < N_SIZES; i++)
+            for (size_t k = 0; k < SIZES[i]; k++) whole.grad[i][k] = 0.75f * parts.grad[i][k];
+        uint64_t before = eg_memory_stats_get().n_allocations;
+        eg_optimizer_gather(a, 12);
+        gradients(&parts, 2 * step + 1);
+        for (int i = 0; i < N_SIZES; i++)
+            for (size_t k = 0; k < SIZES[i]; k++) whole.grad[i][k] += 0.25f * parts.grad[i][k];
+        eg_optimizer_gather(a, 4);
+        eg_optimizer_gathered(a);
+        assert_int_equal(eg_memory_stats_get().n_allocations, before);
+        assert_true(fabs(eg_optimizer_grad_norm(a) / eg_optimizer_grad_norm(b) - 1) < 1e-7);
+        for (int i = 0; i < N_SIZES; i++)
+            for (size_t k = 0; k < SIZES[i]; k++)
+                assert_true(fabsf(parts.grad[i][k] - whole.grad[i][k]) <= 1e-6f);
+        eg_optimizer_step(a, 0.01, 1);
+        eg_optimizer_step(b, 0.01, 1);
+    }
+    eg_optimizer_free(a);
+    eg_optimizer_free(b);
+    problem_close(&parts);
+    problem_close(&whole);
+}
+
+/* A rate is a factor on the learning rate, 0 leaves weights, moments and the norm alone. */
+static void rates(void **state) {
+    (void)state;
+    for (int kind = 0; kind < N_KINDS; kind++) {
+        problem p, half;
+        problem_open(&p);
+        problem_open(&half);
+        static const double HALF = 0.5, NONE = 0;
+        eg_optimizer *a = NULL, *b = NULL;
+        for (int i = 0; i < N_SIZES; i++) p.tensors[i].rate = &HALF;
+        p.tensors[4].rate = &NONE;
+        assert_int_equal(eg_optimizer_new(&a, p.tensors, N_SIZES, &KINDS[kind], NULL), EG_OK);
+        assert_int_equal(eg_optimizer_new(&b, half.tensors, N_SIZES, &KINDS[kind], NULL), EG_OK);
+        for (uint32_t step = 0; step < 3; step++) {
+            gradients(&p, step);
+            gradients(&half, step);
+            eg_optimizer_step(a, 0.02, 1);
+            eg_optimizer_step(b, 0.01, 1);
+        }
+        for (int i = 0; i < 4; i++)
+            for (size_t k = 0; k < SIZES[i]; k++)
+                assert_true(fabsf(p.data[i][k] - half.data[i][k]) <= 1e-6f);
+        for (size_t k = 0; k < SIZES[4]; k++)
+            assert_true(p.data[4][k] == (float)k / (float)SIZES[4]);
+        for (size_t k = 0; k < SIZES[4]; k++) p.grad[4][k] = 1e6f;
+        assert_true(eg_optimizer_grad_norm(a) < 1e5);
+        eg_optimizer_free(a);
+        eg_optimizer_free(b);
+        problem_close(&p);
+        problem_close(&half);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_torch),      cmocka_unit_test(any_threads),
         cmocka_unit_test(norm),          cmocka_unit_test(resume),
         cmocka_unit_test(refused_state), cmocka_unit_test(of_a_network),
-        cmocka_unit_test(out_of_memory)};
+        cmocka_unit_test(out_of_memory), cmocka_unit_test(gathered),
+        cmocka_unit_test(rates)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,7 +87,7 @@ static void test_defaults(void **state) {
     assert_true(o.lr == 0 && o.momentum == 0.9 && o.weight_decay == 0.01);
     assert_string_equal(o.sched, "cosine");
     assert_string_equal(o.head, "lbfgs");
-    assert_true(o.C == 0.01 && o.crop_min == 0.25 && o.flip == 0.5 && o.jitter == 0.3);
+    assert_true(o.C == 0.01 && o.crop_min == -1 && o.flip == -1 && o.jitter == -1);
     assert_string_equal(o.lang, "en");
     assert_string_equal(o.split, "test");
     assert_null(o.model);
@@ -99,7 +99,7 @@ static void test_defaults(void **state) {
 static void test_find(void **state) {
     (void)state;
     assert_string_equal(eg_option_find("mode", EG_COMMAND_TRAIN)->choices,
-                        "finetune|frozen|scratch");
+                        "finetune|frozen|scratch|lp-ft");
     assert_string_equal(eg_option_find("mode", EG_COMMAND_BENCH)->choices, "train|predict");
     assert_ptr_equal(eg_option_find("batch_size", EG_COMMAND_TRAIN), find("batch-size"));
     assert_ptr_equal(eg_option_find("batch", EG_COMMAND_TRAIN), find("batch-size"));
@@ -137,8 +137,8 @@ static void test_refused_values(void **state) {
     refused("val-share", "nan", "--val-share nan: expected a number from 0.01 to 0.9");
     refused("lr", "-1", "--lr -1: expected a number from 0 to 1e+30");
     refused("lr", "1e-3 ", "--lr 1e-3 : expected a number from 0 to 1e+30");
-    refused("opt", "adam", "--opt adam: expected sgd or adamw");
-    refused("mode", "Frozen", "--mode Frozen: expected finetune, frozen or scratch");
+    refused("opt", "adam", "--opt adam: expected sgd, adamw or rmsprop");
+    refused("mode", "Frozen", "--mode Frozen: expected finetune, frozen, scratch or lp-ft");
     refused("json", "maybe", "--json maybe: expected yes or no");
     refused("model", "", "--model: expected a value");
     refused("max-memory", "-1", "--max-memory -1: expected bytes, as 800M or 1.5G");

@@ -92,6 +92,50 @@ static void gray_shortcut(void **state) {
     eg_image_free(&colour);
 }
 
+/* Deep: v / 65535 in float32, whatever the channels; gray stored as colour gives the same. A
+ * depth of 8 bits inside 16 (257 v) gives what the 8-bit image gives, but for the rounding of the
+ * resize. */
+static void deep_keeps_its_depth(void **state) {
+    (void)state;
+    eg_preprocess p = {EG_FIT_CROP,        40, 32, EG_INTERP_BICUBIC, {0.485f, 0.4f, 0.3f},
+                       {0.2f, 0.3f, 0.25f}};
+    eg_image gray = pattern_image_deep(77, 51, 1, 3), colour = pattern_image_deep(77, 51, 3, 0);
+    const uint16_t *samples = (const uint16_t *)(const void *)gray.pixels;
+    for (size_t i = 0; i < 77 * 51 * 3; i++)
+        ((uint16_t *)(void *)colour.pixels)[i] = samples[i / 3];
+    uint16_t resized[60 * 40];
+    static float a[32 * 32 * 3], b[32 * 32 * 3];
+    static uint8_t bytes[32 * 32 * 3];
+    assert_int_equal(eg_resize(resized, 60, 40, &gray, NULL, p.interp, NULL), EG_OK);
+    assert_int_equal(eg_preprocess_float(a, &gray, &p, NULL), EG_OK);
+    assert_int_equal(eg_preprocess_float(b, &colour, &p, NULL), EG_OK);
+    assert_memory_equal(a, b, sizeof a);
+    assert_int_equal(eg_preprocess_u8(bytes, &gray, &p, NULL), EG_OK);
+    int between = 0;
+    for (size_t y = 0; y < 32; y++)
+        for (size_t x = 0; x < 32; x++)
+            for (size_t c = 0; c < 3; c++) {
+                const uint16_t value = resized[(y + 4) * 60 + x + 14];
+                const size_t at = (y * 32 + x) * 3 + c;
+                assert_true(a[at] == ((float)value / 65535.0f - p.mean[c]) / p.std[c]);
+                assert_int_equal(bytes[at], (value + 128) / 257);
+                between += value % 257 != 0;
+            }
+    assert_true(between > 2000); // values that 8 bits cannot hold
+    assert_true(eg_data_collapse_gray(&colour));
+    assert_memory_equal(colour.pixels, gray.pixels, 77 * 51 * 2);
+    eg_image_free(&colour);
+    eg_image eight = pattern_image(77, 51, 1, 3);
+    for (size_t i = 0; i < 77 * 51; i++)
+        ((uint16_t *)(void *)gray.pixels)[i] = (uint16_t)(257 * eight.pixels[i]);
+    assert_int_equal(eg_preprocess_float(a, &eight, &p, NULL), EG_OK);
+    assert_int_equal(eg_preprocess_float(b, &gray, &p, NULL), EG_OK);
+    for (size_t i = 0; i < 32 * 32 * 3; i++)
+        assert_true(fabsf(a[i] - b[i]) * p.std[i % 3] <= 1.6f / 255); // two roundings to 8 bits
+    eg_image_free(&eight);
+    eg_image_free(&gray);
+}
+
 /* A sliver of 1 x 60000 would be a picture of gigabytes in torchvision; here only the window is
  * computed, until the side limit, and the message then says what to do. */
 static void slivers(void **state) {
@@ -118,6 +162,7 @@ int main(void) {
         cmocka_unit_test(matches_torchvision),
         cmocka_unit_test(normalize_matches_torchvision),
         cmocka_unit_test(gray_shortcut),
+        cmocka_unit_test(deep_keeps_its_depth),
         cmocka_unit_test(slivers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,8 @@
 #include "stats/stats.h"
 
 #define GOLDEN_ROC
+#define GOLDEN_PR
+#define GOLDEN_DELONG
 #include "data/stats/stats_golden.h"
 
 static void test_golden(void **unused) {
@@ -39,6 +41,52 @@ static void test_curve(void **unused) {
             assert_close(threshold[i], golden_roc[c].curve[3 * i + 2], 0);
         }
     }
+}
+
+static void test_pr_curve(void **unused) {
+    (void)unused;
+    enum { N = LENGTH(golden_pr_label) };
+    double precision[N + 1], recall[N + 1], threshold[N + 1], ci[2];
+    size_t points = eg_pr_curve(precision, recall, threshold, golden_pr_score, golden_pr_label, N);
+    assert_int_equal(points, LENGTH(golden_pr) / 3);
+    for (size_t i = 0; i < points; i++) {
+        assert_close(precision[i], golden_pr[3 * i], 1e-15);
+        assert_close(recall[i], golden_pr[3 * i + 1], 1e-15);
+        assert_close(threshold[i], golden_pr[3 * i + 2], 0);
+    }
+    double ap = eg_average_precision(golden_pr_score, golden_pr_label, N);
+    size_t n1 = 0;
+    for (size_t i = 0; i < N; i++) n1 += golden_pr_label[i] == 1;
+    eg_average_precision_interval(ci, ap, n1, 0.95);
+    assert_close(ap, golden_ap[0], 1e-12);
+    assert_close(ci[0], golden_ap[1], 1e-9);
+    assert_close(ci[1], golden_ap[2], 1e-9);
+    double exact[2];
+    eg_average_precision_interval(ci, 1, n1, 0.95);
+    eg_clopper_pearson(exact, (int64_t)n1, (int64_t)n1, 0.95);
+    assert_true(ci[0] == exact[0] && ci[1] == 1);
+    eg_average_precision_interval(ci, NAN, n1, 0.95);
+    assert_true(isnan(ci[0]) && isnan(ci[1]));
+}
+
+/* pROC's own example (its areas, variance, and the test its documentation prints). */
+static void test_proc_example(void **unused) {
+    (void)unused;
+    size_t n = LENGTH(golden_asah_label);
+    double auc, variance, ci[2], d, p;
+    eg_auc_delong(&auc, &variance, ci, golden_asah_s100b, golden_asah_label, n, 0.95);
+    assert_close(auc, golden_asah[0], 1e-12);
+    assert_close(variance, golden_asah[2], 1e-12);
+    eg_auc_delong(&auc, &variance, ci, golden_asah_wfns, golden_asah_label, n, 0.95);
+    assert_close(auc, golden_asah[1], 1e-12);
+    assert_close(variance, golden_asah[3], 1e-12);
+    eg_auc_delong_paired(&d, ci, &p, golden_asah_s100b, golden_asah_wfns, golden_asah_label, n,
+                         0.95);
+    assert_close(d, golden_asah[4], 1e-12);
+    assert_close(ci[0], -0.17421442, 5e-9);
+    assert_close(ci[1], -0.01040618, 5e-9);
+    assert_close(p, 0.02718, 5e-6);
+    assert_close(p, golden_asah[7], 1e-12);
 }
 
 static void test_paired(void **unused) {
@@ -178,9 +226,10 @@ static void test_no_memory(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),   cmocka_unit_test(test_curve),
-        cmocka_unit_test(test_paired),   cmocka_unit_test(test_degenerate),
-        cmocka_unit_test(test_nan),      cmocka_unit_test(test_definition),
-        cmocka_unit_test(test_coverage), cmocka_unit_test(test_no_memory)};
+        cmocka_unit_test(test_golden),       cmocka_unit_test(test_curve),
+        cmocka_unit_test(test_paired),       cmocka_unit_test(test_pr_curve),
+        cmocka_unit_test(test_proc_example), cmocka_unit_test(test_degenerate),
+        cmocka_unit_test(test_nan),          cmocka_unit_test(test_definition),
+        cmocka_unit_test(test_coverage),     cmocka_unit_test(test_no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,10 +41,35 @@ static void ends(void **state) {
     assert_true(eg_schedule_lr(&s, 99) == eg_schedule_lr(&s, 14));
 }
 
+/* ReduceLROnPlateau: the rate after each epoch, from the losses so far alone. */
+static void plateau(void **state) {
+    (void)state;
+    const size_t n = sizeof golden_plateau_losses / sizeof *golden_plateau_losses;
+    eg_schedule s = {EG_SCHED_PLATEAU, .lr = 0.3,      .gamma = 0.1,
+                     .min_lr = 0.0005, .n_epochs = 20, .steps_per_epoch = 5,
+                     .patience = 2};
+    assert_true(eg_schedule_plateau(&s, NULL, 0) == 0.3);
+    for (size_t k = 1; k <= n; k++) {
+        s.patience = 2;
+        assert_float_equal(eg_schedule_plateau(&s, golden_plateau_losses, k), golden_plateau[k - 1],
+                           1e-15);
+        s.patience = 0;
+        assert_float_equal(eg_schedule_plateau(&s, golden_plateau_losses, k),
+                           golden_plateau_at_once[k - 1], 1e-15);
+    }
+    const double none[] = {NAN, NAN};
+    assert_float_equal(eg_schedule_plateau(&s, none, 2), 0.003, 1e-15);
+    assert_true(eg_schedule_lr(&s, 3) == 0.3); /* not set: as given */
+    s.plateau_lr = 0.003;
+    assert_true(eg_schedule_lr(&s, 3) == 0.003);
+    s.warmup_epochs = 1;
+    assert_true(eg_schedule_lr(&s, 0) == 0.3 / 25);
+}
+
 /* Every kind, also with silly numbers: finite, never above lr, never below 0. */
 static void bounded(void **state) {
     (void)state;
-    for (int kind = EG_SCHED_CONSTANT; kind <= EG_SCHED_ONECYCLE; kind++)
+    for (int kind = EG_SCHED_CONSTANT; kind <= EG_SCHED_PLATEAU; kind++)
         for (int epochs = 0; epochs < 4; epochs++)
             for (int per_epoch = 0; per_epoch < 4; per_epoch++)
                 for (int warmup = 0; warmup < 6; warmup++)
@@ -60,6 +85,6 @@ static void bounded(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(as_torch), cmocka_unit_test(ends),
-                                       cmocka_unit_test(bounded)};
+                                       cmocka_unit_test(plateau), cmocka_unit_test(bounded)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

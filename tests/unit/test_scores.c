@@ -53,7 +53,7 @@ static void damaged_csv(void **state) {
     refuse("file,label,p_A,p_C\n", "first line");
     refuse("file,label,p_A,p_B\nx.png,C,0.5,0.5\n", "row 2: unknown label");
     refuse("file,label,p_A,p_B\nx.png,A,0.5,0.5\ny.png,A,0.5,1.5\n", "row 3: probability 2");
-    refuse("file,label,p_A,p_B\nx.png,A,0.5\n", "row 2");
+    refuse("file,label,p_A,p_B\nx.png,A,0.5\n", "line 2: 3 fields");
 }
 
 static double number(const json_t *m, const char *key) {

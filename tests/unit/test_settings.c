@@ -51,6 +51,95 @@ static void auto_values(void **state) {
     eg_study_settings_free(&s);
 }
 
+/* The preset's values land in the options; what the user gave stays; config.json brings all back. */
+static void augmentation(void **state) {
+    (void)state;
+    eg_options o;
+    eg_augment xray, strong;
+    eg_error err = {0};
+    assert_true(eg_augment_preset(&xray, "xray") && eg_augment_preset(&strong, "strong"));
+    eg_options_init(&o);
+    o.weights = WEIGHTS;
+    o.augment = "xray";
+    eg_settings s = resolve(&o, "resnet18", "finetune"), back;
+    assert_memory_equal(&s.augment, &xray, sizeof xray);
+    assert_true(s.o.rotate == xray.rotate && s.o.crop_min == xray.crop_min && s.o.flip == 0);
+    eg_study_settings_free(&s);
+
+    o.rotate = 3;
+    o.flip = 0.5;
+    o.mixup = 0; /* off is a value too */
+    o.augment = "strong";
+    s = resolve(&o, "resnet18", "finetune");
+    assert_true(s.augment.rotate == 3 && s.augment.flip == 0.5 && s.augment.mixup == 0);
+    assert_true(s.augment.cutmix == strong.cutmix && s.augment.noise == strong.noise);
+    json_t *json = eg_study_settings_json(&s);
+    assert_true(json_real_value(json_object_get(json, "blur")) == strong.blur);
+    assert_int_equal(eg_study_settings_read(&back, json, &err), EG_OK);
+    assert_memory_equal(&back.augment, &s.augment, sizeof back.augment);
+    eg_study_settings_free(&back);
+    eg_study_settings_free(&s);
+
+    /* a run of a time when "none" stood beside values that did not count */
+    json_object_set_new(json, "augment", json_string("none"));
+    json_object_del(json, "rotate");
+    assert_int_equal(eg_study_settings_read(&back, json, &err), EG_OK);
+    assert_false(back.augmented);
+    eg_study_settings_free(&back);
+    json_decref(json);
+}
+
+/* none and one change of one's own is on; but in a study, the frozen mode stays without. */
+static void augmentation_overrides(void **state) {
+    (void)state;
+    eg_options o;
+    eg_error err = {0};
+    eg_options_init(&o);
+    o.weights = WEIGHTS;
+    o.augment = "none";
+    eg_settings s = resolve(&o, "resnet18", "finetune"), none;
+    assert_false(s.augmented);
+    eg_study_settings_free(&s);
+    o.noise = 0.02;
+    s = resolve(&o, "resnet18", "finetune");
+    assert_true(s.augmented && s.augment.noise == 0.02 && s.augment.crop_min == 1);
+    eg_study_settings_free(&s);
+    o.augment = "auto";
+    s = resolve(&o, "resnet18", "frozen"); /* o.mode is finetune: a mode of a study's */
+    assert_true(!s.augmented && s.lbfgs);
+    eg_study_settings_free(&s);
+    o.mode = "frozen";
+    s = resolve(&o, "resnet18", "frozen");
+    assert_true(s.augmented && s.live);
+    eg_study_settings_free(&s);
+    o.augment = "absurd";
+    assert_int_equal(eg_study_settings_resolve(&none, &o, "resnet18", "frozen", &err),
+                     EG_ERR_USAGE);
+    assert_non_null(strstr(err.text, "xray or strong"));
+}
+
+/* Each weights file its own preset: known by the first digits of its hash. */
+static void presets_of_weights(void **state) {
+    (void)state;
+    const char *v1 = "0676ba61b6795bbe1773cffd859882e5";
+    const eg_arch_info *arch = eg_arch_find("resnet50");
+    eg_preprocess p;
+    assert_int_equal(eg_study_preset_of(&p, arch, NULL, "auto", 0, NULL), EG_OK);
+    assert_int_equal(p.resize, 232);
+    assert_int_equal(eg_study_preset_of(&p, arch, arch->weights_sha256, "auto", 0, NULL), EG_OK);
+    assert_int_equal(p.resize, 232);
+    assert_int_equal(eg_study_preset_of(&p, arch, v1, "auto", 0, NULL), EG_OK);
+    assert_true(p.resize == 256 && p.crop == 224 && p.interp == EG_INTERP_BILINEAR);
+    assert_int_equal(eg_study_preset_of(&p, arch, v1, "weights", 112, NULL), EG_OK);
+    assert_true(p.resize == 128 && p.crop == 112);
+    /* the digits of another model's file say nothing */
+    assert_int_equal(eg_study_preset_of(&p, arch, "394f9c45", "auto", 0, NULL), EG_OK);
+    assert_int_equal(p.resize, 232);
+    arch = eg_arch_find("regnet_y_16gf");
+    assert_int_equal(eg_study_preset_side(arch, "43afe44d00"), 384);
+    assert_int_equal(eg_study_preset_side(arch, ""), arch->img_size);
+}
+
 /* moving statistics in frozen mode need the trunk in every epoch, so no exact head */
 static void frozen_with_moving_statistics(void **state) {
     (void)state;
@@ -241,10 +330,17 @@ static void presets(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(auto_values),       cmocka_unit_test(frozen_with_moving_statistics),
-        cmocka_unit_test(refusals),          cmocka_unit_test(auto_preprocessing),
-        cmocka_unit_test(config_round_trip), cmocka_unit_test(presets),
-        cmocka_unit_test(number_format),     cmocka_unit_test(notes_once),
+        cmocka_unit_test(auto_values),
+        cmocka_unit_test(augmentation),
+        cmocka_unit_test(augmentation_overrides),
+        cmocka_unit_test(presets_of_weights),
+        cmocka_unit_test(frozen_with_moving_statistics),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(auto_preprocessing),
+        cmocka_unit_test(config_round_trip),
+        cmocka_unit_test(presets),
+        cmocka_unit_test(number_format),
+        cmocka_unit_test(notes_once),
     };
     return cmocka_run_group_tests(tests, make_weights, NULL);
 }

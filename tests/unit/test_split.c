@@ -1,5 +1,5 @@
-/* The validation split: shares, whole patients, the seed, small classes, and what is refused. On
- * the committed sample (real file names) and on made-up trees. */
+/* Drawn splits: shares, folds, whole patients, the seed, small classes, from which split to which, and what is refused. On the
+ * committed sample (real file names) and on made-up trees. Runs of neighbouring ids: test_split_block.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,22 +14,11 @@
 
 #define SAMPLE TEST_SOURCE_DIR "/samples/chest_xray"
 
-static int begin(void **state) {
-    (void)state;
-    tree_begin();
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    tree_end();
-    return 0;
-}
-
 static eg_dataset *open_set(const char *root, const char *patients) {
     eg_dataset *ds = NULL;
     eg_error err = {0};
-    if (eg_dataset_open(&ds, root, patients, &err) != EG_OK) fail_msg("%s", err.text);
+    if (eg_dataset_open(&ds, root, &(eg_dataset_options){.patients = patients}, &err) != EG_OK)
+        fail_msg("%s", err.text);
     return ds;
 }
 
@@ -59,7 +48,11 @@ static void patients_stay_whole(void **state) {
         for (int s = 0; s < 3; s++) {
             const double share = (const double[]){0.1, 0.2, 0.5}[s];
             eg_dataset *ds = open_set(SAMPLE, "auto");
-            assert_int_equal(eg_dataset_split_val(ds, share, "patient", seed, NULL), EG_OK);
+            assert_int_equal(
+                eg_dataset_split(ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL,
+                                 &(eg_split_rule){.by = "patient", .share = share, .seed = seed},
+                                 NULL),
+                EG_OK);
             size_t shared = 1, apparent;
             eg_dataset_patient_overlap(&shared, &apparent, ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL);
             assert_int_equal(shared, 0);
@@ -83,15 +76,15 @@ static void patients_stay_whole(void **state) {
 static void by_image_is_exact(void **state) {
     (void)state;
     eg_dataset *ds = open_set(SAMPLE, "auto");
-    assert_int_equal(eg_dataset_split_val(ds, 0.2, "image", 1, NULL), EG_OK);
+    assert_int_equal(eg_dataset_split(ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL,
+                                      &(eg_split_rule){.by = "image", .share = 0.2, .seed = 1},
+                                      NULL),
+                     EG_OK);
     assert_int_equal(count(ds, EG_SPLIT_VAL, 0), 15); // 15.4
     assert_int_equal(count(ds, EG_SPLIT_VAL, 1), 45); // 44.6
     size_t shared = 0, apparent;
     eg_dataset_patient_overlap(&shared, &apparent, ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL);
     assert_true(shared > 0); // the very leak that "patient" prevents
-    assert_int_equal(eg_dataset_split_val(ds, 0.2, "image", 1, NULL),
-                     EG_OK); // made already: nothing moves
-    assert_int_equal(count(ds, EG_SPLIT_VAL, 0), 15);
     eg_dataset_free(ds);
 }
 
@@ -100,9 +93,18 @@ static void seed_decides(void **state) {
     size_t same = 0, n_val = 0;
     eg_dataset *a = open_set(SAMPLE, "auto"), *b = open_set(SAMPLE, "auto"),
                *c = open_set(SAMPLE, "auto");
-    assert_int_equal(eg_dataset_split_val(a, 0.2, "patient", 1, NULL), EG_OK);
-    assert_int_equal(eg_dataset_split_val(b, 0.2, "patient", 1, NULL), EG_OK);
-    assert_int_equal(eg_dataset_split_val(c, 0.2, "patient", 2, NULL), EG_OK);
+    assert_int_equal(eg_dataset_split(a, EG_SPLIT_TRAIN, EG_SPLIT_VAL,
+                                      &(eg_split_rule){.by = "patient", .share = 0.2, .seed = 1},
+                                      NULL),
+                     EG_OK);
+    assert_int_equal(eg_dataset_split(b, EG_SPLIT_TRAIN, EG_SPLIT_VAL,
+                                      &(eg_split_rule){.by = "patient", .share = 0.2, .seed = 1},
+                                      NULL),
+                     EG_OK);
+    assert_int_equal(eg_dataset_split(c, EG_SPLIT_TRAIN, EG_SPLIT_VAL,
+                                      &(eg_split_rule){.by = "patient", .share = 0.2, .seed = 2},
+                                      NULL),
+                     EG_OK);
     for (size_t i = 0; i < a->n_samples; i++) {
         assert_string_equal(a->samples[i].file, b->samples[i].file);
         if (a->samples[i].split != EG_SPLIT_VAL) continue;
@@ -125,7 +127,9 @@ static void bare_tree_becomes_train(void **state) {
         tree_file(name);
     }
     eg_dataset *ds = open_set(tree_root, NULL);
-    assert_int_equal(eg_dataset_split_val(ds, 0.3, NULL, 1, NULL), EG_OK);
+    assert_int_equal(eg_dataset_split(ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL,
+                                      &(eg_split_rule){.by = NULL, .share = 0.3, .seed = 1}, NULL),
+                     EG_OK);
     for (int c = 0; c < 2; c++) {
         assert_int_equal(count(ds, EG_SPLIT_VAL, c), 3);
         assert_int_equal(count(ds, EG_SPLIT_TRAIN, c), 7);
@@ -144,14 +148,97 @@ static void bare_tree_becomes_train(void **state) {
     eg_dataset_free(ds);
 }
 
-static void own_val_is_kept(void **state) {
+/* A test split of a bare set, then validation of the rest; each is stratified, and the second leaves the first alone. */
+static void test_then_validation(void **state) {
     (void)state;
-    const char *files[] = {"train/A/1.png", "train/B/1.png", "val/A/1.png", "val/B/1.png"};
-    for (int i = 0; i < 4; i++) tree_file(files[i]);
+    char name[64];
+    for (int i = 0; i < 60; i++) {
+        snprintf(name, sizeof name, "%s/%d.png", i % 3 == 0 ? "A" : "B", i);
+        tree_file(name);
+    }
     eg_dataset *ds = open_set(tree_root, NULL);
-    assert_int_equal(eg_dataset_split_val(ds, 0.5, "patient", 1, NULL), EG_OK);
-    assert_int_equal(count(ds, EG_SPLIT_TRAIN, 0), 1);
+    const eg_split_rule test = {.by = "image", .share = 0.2, .seed = 1},
+                        val = {.by = "image", .share = 0.25, .seed = 1};
+    assert_int_equal(eg_dataset_split(ds, EG_SPLIT_ALL, EG_SPLIT_TEST, &test, NULL), EG_OK);
+    assert_int_equal(count(ds, EG_SPLIT_ALL, 0), 16); // those that stay become `from`
+    assert_int_equal(count(ds, EG_SPLIT_TEST, 0), 4);
+    assert_int_equal(count(ds, EG_SPLIT_TEST, 1), 8);
+    assert_int_equal(eg_dataset_split(ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL, &val, NULL), EG_OK);
+    assert_int_equal(count(ds, EG_SPLIT_TRAIN, 0), 12);
+    assert_int_equal(count(ds, EG_SPLIT_VAL, 0), 4);
+    assert_int_equal(count(ds, EG_SPLIT_VAL, 1), 8);
+    assert_int_equal(count(ds, EG_SPLIT_TEST, 0) + count(ds, EG_SPLIT_TEST, 1), 12);
     eg_dataset_free(ds);
+}
+
+/* Files of the validation fold, marked in `seen` (by place among all files): none twice. */
+static void mark_fold(bool *seen, size_t *sizes, const char *by, int folds, int fold) {
+    eg_dataset *all = open_set(SAMPLE, "auto"), *ds = open_set(SAMPLE, "auto");
+    const eg_split_rule rule = {.by = by, .folds = folds, .fold = fold, .seed = 5};
+    eg_error err = {0};
+    if (eg_dataset_split(ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL, &rule, &err) != EG_OK)
+        fail_msg("%s", err.text);
+    for (size_t i = 0; i < ds->n_samples; i++) {
+        if (ds->samples[i].split != EG_SPLIT_VAL) continue;
+        sizes[ds->samples[i].label]++;
+        size_t place = 0;
+        while (strcmp(all->samples[place].file, ds->samples[i].file) != 0) place++;
+        assert_false(seen[place]);
+        seen[place] = true;
+    }
+    size_t shared, apparent;
+    eg_dataset_patient_overlap(&shared, &apparent, ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL);
+    if (strcmp(by, "image") != 0) assert_int_equal(shared, 0);
+    eg_dataset_free(all);
+    eg_dataset_free(ds);
+}
+
+/* Every training image is in exactly one fold; folds of a class are equal within an image, or a patient. */
+static void folds_cover_everything(void **state) {
+    (void)state;
+    static const char *const by[] = {"image", "patient", "block"};
+    eg_dataset *ds = open_set(SAMPLE, "auto");
+    const size_t slack[2] = {largest_patient(ds, 0), largest_patient(ds, 1)};
+    eg_dataset_free(ds);
+    for (int rule = 0; rule < 3; rule++) {
+        bool seen[1000] = {false};
+        size_t sizes[5][2] = {{0}}, n_seen = 0;
+        for (int fold = 1; fold <= 5; fold++) mark_fold(seen, sizes[fold - 1], by[rule], 5, fold);
+        for (size_t i = 0; i < 1000; i++) n_seen += seen[i];
+        assert_int_equal(n_seen, 300);
+        for (int c = 0; c < 2 && rule < 2; c++) {
+            size_t least = sizes[0][c], most = sizes[0][c];
+            for (int f = 1; f < 5; f++) {
+                least = sizes[f][c] < least ? sizes[f][c] : least;
+                most = sizes[f][c] > most ? sizes[f][c] : most;
+            }
+            assert_true(most - least <= (rule == 0 ? 1 : slack[c]));
+        }
+    }
+}
+
+/* Patients with images of several of four classes, some rare: all folds get their share of each. */
+static void folds_of_many_classes(void **state) {
+    (void)state;
+    char name[64];
+    for (int p = 0; p < 120; p++)
+        for (int i = 0; i < 1 + p % 3; i++) {
+            snprintf(name, sizeof name, "%c/p%d_%d.png", "AABABCAD"[(p + 3 * i) % 8], p, i);
+            tree_file(name);
+        }
+    size_t sum = 0;
+    for (int fold = 1; fold <= 4; fold++) {
+        eg_dataset *ds = open_set(tree_root, "prefix");
+        const eg_split_rule rule = {.by = "patient", .folds = 4, .fold = fold, .seed = 2};
+        assert_int_equal(eg_dataset_split(ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL, &rule, NULL), EG_OK);
+        for (int c = 0; c < 4; c++) {
+            double total = (double)(count(ds, EG_SPLIT_TRAIN, c) + count(ds, EG_SPLIT_VAL, c));
+            assert_true(fabs((double)count(ds, EG_SPLIT_VAL, c) - total / 4) <= 2);
+            sum += count(ds, EG_SPLIT_VAL, c);
+        }
+        eg_dataset_free(ds);
+    }
+    assert_int_equal(sum, 240);
 }
 
 /* Two patients, large and small, in one class: the smaller goes, whatever the order. One alone
@@ -167,7 +254,10 @@ static void few_patients(void **state) {
     }
     for (uint64_t seed = 0; seed < 8; seed++) {
         eg_dataset *ds = open_set(tree_root, "prefix");
-        assert_int_equal(eg_dataset_split_val(ds, 0.1, "patient", seed, NULL), EG_OK);
+        assert_int_equal(
+            eg_dataset_split(ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL,
+                             &(eg_split_rule){.by = "patient", .share = 0.1, .seed = seed}, NULL),
+            EG_OK);
         assert_int_equal(count(ds, EG_SPLIT_VAL, 0), 4);
         assert_int_equal(count(ds, EG_SPLIT_VAL, 1), 1);
         eg_dataset_free(ds);
@@ -178,11 +268,17 @@ static void few_patients(void **state) {
     }
     eg_dataset *ds = open_set(tree_root, "prefix");
     eg_error err = {0};
-    assert_int_equal(eg_dataset_split_val(ds, 0.1, "patient", 1, &err), EG_ERR_INPUT);
+    assert_int_equal(eg_dataset_split(ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL,
+                                      &(eg_split_rule){.by = "patient", .share = 0.1, .seed = 1},
+                                      &err),
+                     EG_ERR_INPUT);
     assert_non_null(strstr(err.text, "class A"));
     assert_non_null(strstr(err.text, "--val-by image"));
     assert_int_equal(count(ds, EG_SPLIT_ALL, 0), 8); // untouched
-    assert_int_equal(eg_dataset_split_val(ds, 0.1, "image", 1, &err), EG_OK);
+    assert_int_equal(eg_dataset_split(ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL,
+                                      &(eg_split_rule){.by = "image", .share = 0.1, .seed = 1},
+                                      &err),
+                     EG_OK);
     eg_dataset_free(ds);
 }
 
@@ -199,7 +295,10 @@ static void patients_of_two_classes(void **state) {
     }
     eg_dataset *ds = open_set(tree_root, "prefix");
     size_t shared = 1, apparent;
-    assert_int_equal(eg_dataset_split_val(ds, 0.2, "patient", 1, NULL), EG_OK);
+    assert_int_equal(eg_dataset_split(ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL,
+                                      &(eg_split_rule){.by = "patient", .share = 0.2, .seed = 1},
+                                      NULL),
+                     EG_OK);
     eg_dataset_patient_overlap(&shared, &apparent, ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL);
     assert_int_equal(shared, 0);
     assert_int_equal(count(ds, EG_SPLIT_VAL, 0), 6);
@@ -214,21 +313,55 @@ static void refusals(void **state) {
     tree_file("B/2.png");
     eg_dataset *ds = open_set(tree_root, NULL);
     eg_error err = {0};
-    assert_int_equal(eg_dataset_split_val(ds, 0.2, "patient", 1, &err), EG_ERR_INPUT);
+    assert_int_equal(eg_dataset_split(ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL,
+                                      &(eg_split_rule){.by = "patient", .share = 0.2, .seed = 1},
+                                      &err),
+                     EG_ERR_INPUT);
     assert_non_null(strstr(err.text, "class A has 1 training image"));
-    assert_int_equal(eg_dataset_split_val(ds, 0, "patient", 1, NULL), EG_ERR_USAGE);
-    assert_int_equal(eg_dataset_split_val(ds, 1, "patient", 1, NULL), EG_ERR_USAGE);
-    assert_int_equal(eg_dataset_split_val(ds, NAN, "patient", 1, NULL), EG_ERR_USAGE);
-    assert_int_equal(eg_dataset_split_val(ds, 0.2, "scanner", 1, &err), EG_ERR_USAGE);
+    assert_int_equal(eg_dataset_split(ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL,
+                                      &(eg_split_rule){.by = "patient", .share = 0, .seed = 1},
+                                      NULL),
+                     EG_ERR_USAGE);
+    assert_int_equal(eg_dataset_split(ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL,
+                                      &(eg_split_rule){.by = "patient", .share = 1, .seed = 1},
+                                      NULL),
+                     EG_ERR_USAGE);
+    assert_int_equal(eg_dataset_split(ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL,
+                                      &(eg_split_rule){.by = "patient", .share = NAN, .seed = 1},
+                                      NULL),
+                     EG_ERR_USAGE);
+    assert_int_equal(eg_dataset_split(ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL,
+                                      &(eg_split_rule){.by = "scanner", .share = 0.2, .seed = 1},
+                                      &err),
+                     EG_ERR_USAGE);
+    const struct {
+        eg_split_rule rule;
+        const char *part;
+    } wrong[] = {{{.folds = 1, .fold = 1}, "folds: 1"},
+                 {{.folds = -2, .fold = 1}, "folds: -2"},
+                 {{.folds = 2, .fold = 3}, "fold: 3 is not between 1 and 2"},
+                 {{.folds = 2, .fold = 0}, "fold: 0"}};
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(eg_dataset_split(ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL, &wrong[i].rule, &err),
+                         EG_ERR_USAGE);
+        assert_non_null(strstr(err.text, wrong[i].part));
+    }
+    const eg_split_rule folds = {.folds = 2, .fold = 1};
+    assert_int_equal(eg_dataset_split(ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL, &folds, &err),
+                     EG_ERR_INPUT);
+    assert_non_null(strstr(err.text, "do not reach every one of 2 folds"));
     for (uint64_t k = 1; k <= 9; k++) {
         eg_memory_fail_at(k);
-        assert_int_equal(eg_dataset_split_val(ds, 0.2, "patient", 1, NULL), EG_ERR_NO_MEMORY);
+        assert_int_equal(
+            eg_dataset_split(ds, EG_SPLIT_TRAIN, EG_SPLIT_VAL,
+                             &(eg_split_rule){.by = "patient", .share = 0.2, .seed = 1}, NULL),
+            EG_ERR_NO_MEMORY);
         eg_memory_fail_at(0);
     }
     eg_dataset_free(ds);
 }
 
-#define IN_TREE(f) cmocka_unit_test_setup_teardown(f, begin, end)
+#define IN_TREE(f) cmocka_unit_test_setup_teardown(f, tree_setup, tree_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -236,7 +369,9 @@ int main(void) {
         cmocka_unit_test(by_image_is_exact),
         cmocka_unit_test(seed_decides),
         IN_TREE(bare_tree_becomes_train),
-        IN_TREE(own_val_is_kept),
+        IN_TREE(test_then_validation),
+        cmocka_unit_test(folds_cover_everything),
+        IN_TREE(folds_of_many_classes),
         IN_TREE(few_patients),
         IN_TREE(refusals),
         IN_TREE(patients_of_two_classes),

@@ -244,7 +244,8 @@ static eg_options bf16_options(const char *out) {
     o.epochs = 3;
     o.lr = 2e-4;
     o.augment = "none";
-    o.batch_size = 12; /* 64 = 5 * 12 + 4: a smaller last batch */
+    o.crop_min = o.flip = -1; /* of none */
+    o.batch_size = 12;        /* 64 = 5 * 12 + 4: a smaller last batch */
     return o;
 }
 
