@@ -129,6 +129,21 @@ static int64_t size_with_extension(manifest *m, const char **file) {
     return -1;
 }
 
+/* A path as Windows writes it ("images\\a.png"), once no file has that very name. *file is replaced when one is there. */
+static int64_t size_with_slashes(manifest *m, const char **file) {
+    if (!strchr(*file, '\\')) return -1;
+    char *slashed = eg_arena_strdup(m->s->ds->arena, *file, strlen(*file));
+    if (!slashed) return -3;
+    for (char *c = slashed; *c; c++)
+        if (*c == '\\') *c = '/';
+    const char *name = slashed;
+    while (name[0] == '.' && name[1] == '/') name += 2;
+    int64_t size = size_of(m->s->ds->root, name);
+    if (size == -1) size = size_with_extension(m, &name);
+    if (size >= 0) *file = name;
+    return size;
+}
+
 static eg_status take_path(eg_data_found *found, manifest *m, size_t row, eg_error *err) {
     const eg_dataset *ds = m->s->ds;
     const char *file = cell(m, row, PATH);
@@ -140,11 +155,12 @@ static eg_status take_path(eg_data_found *found, manifest *m, size_t row, eg_err
     int64_t size = size_of(ds->root, file);
     int reason = errno;
     if (size == -1) size = size_with_extension(m, &file);
+    if (size == -1) size = size_with_slashes(m, &file);
     if (size == -3) return eg_data_no_memory(ds, err);
     if (size == -1)
         return eg_fail(err, EG_ERR_INPUT, "%s: line %zu: %s: %s - paths are relative to %s%s",
                        ds->path, m->csv.lines[row], file, strerror(reason), ds->root,
-                       strchr(file, '\\') ? ", with / between folders" : "");
+                       file[0] && file[1] == ':' ? ": remove the drive and folders before it" : "");
     if (size == -2)
         return eg_fail(err, EG_ERR_INPUT, "%s: line %zu: %s: not a file", ds->path,
                        m->csv.lines[row], file);

@@ -168,13 +168,14 @@ static eg_status subject_open(examination *x, const eg_options *o, const eg_even
                               eg_error *err) {
     const char *name = o->preprocessing_run;
     const eg_arch_info *arch = eg_arch_find(name);
+    char hint[EG_ARCH_HINT];
     x->is_run = !arch;
     if (x->is_run) {
         if (!eg_path_exists(name))
-            return eg_fail(err, EG_ERR_NOT_FOUND,
-                           "--preprocessing %s: neither a run folder nor the name of a network "
-                           "(engraft models lists them)",
-                           name);
+            return eg_fail(
+                err, EG_ERR_NOT_FOUND,
+                "--preprocessing %s: neither a run folder nor the name of a network - %s", name,
+                eg_arch_hint(hint, name));
         EG_TRY(eg_study_run_open(&x->run, name, err));
         x->model = x->run.model;
         x->way[0].p = x->run.preprocess;

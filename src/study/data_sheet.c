@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { ROWS = 6, DRAWS = 7, SIDE = 160 };
+enum { ROWS = 6, DRAWS = 7, SIDE = 224 };
 
 static eg_status no_memory(eg_error *err) {
     return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory drawing augmented images");
@@ -41,9 +41,10 @@ static eg_status square_of(eg_preprocess *p, const eg_options *o, eg_error *err)
                          .std = {1, 1, 1}};
     if (!o->model) return EG_OK;
     const eg_arch_info *arch = eg_arch_find(o->model);
+    char hint[EG_ARCH_HINT];
     if (!arch)
-        return eg_fail(err, EG_ERR_USAGE, "--model %s: no such network - engraft models lists them",
-                       o->model);
+        return eg_fail(err, EG_ERR_USAGE, "--model %s: no such network - %s", o->model,
+                       eg_arch_hint(hint, o->model));
     return eg_study_preset(p, arch, "weights", o->img_size, err);
 }
 
@@ -62,41 +63,62 @@ static json_t *values_json(const eg_augment *a) {
     return out;
 }
 
-static eg_status draw(json_t **out, const eg_data_case *c, const char *path, eg_error *err) {
-    uint32_t indices[ROWS];
-    eg_augment a;
-    eg_preprocess p;
-    eg_image sheet = {0};
+static json_t *rows_json(const eg_data_case *c, const uint32_t *indices, size_t n) {
+    json_t *out = json_array();
+    for (size_t i = 0; out && i < n; i++) {
+        const eg_sample *s = &c->ds->samples[indices[i]];
+        json_array_append_new(
+            out, json_pack("{s:s, s:s}", "file", s->file, "class", c->ds->classes[s->label]));
+    }
+    return out;
+}
+
+static eg_status sheet_write(eg_image *sheet, const char *path, eg_error *err) {
     eg_buffer png = {0};
-    const eg_options *o = c->o;
-    const char *preset = eg_study_is_auto(o->augment) ? "xray" : o->augment;
-    EG_TRY(square_of(&p, o, err));
-    eg_study_augment(&a, o, "xray");
-    size_t n = choose(indices, c);
-    EG_TRY(eg_augment_sheet(&sheet, c->ds, indices, n, DRAWS, &p, &a, (uint64_t)o->seed, err));
-    eg_status status = eg_png_encode(&png, &sheet, err);
-    eg_image_free(&sheet);
+    eg_status status = eg_png_encode(&png, sheet, err);
     if (status == EG_OK) {
         eg_part part = {png.data, png.size};
         status = eg_file_write_atomic(path, &part, 1, err);
     }
     eg_buffer_free(&png);
+    return status;
+}
+
+static eg_status draw(json_t **out, const eg_data_case *c, const char *path, const eg_preprocess *p,
+                      eg_error *err) {
+    uint32_t indices[ROWS];
+    eg_augment a;
+    eg_image sheet = {0};
+    const eg_options *o = c->o;
+    const char *preset = eg_study_is_auto(o->augment) ? "xray" : o->augment;
+    if (!eg_augment_preset(&a, preset))
+        return eg_fail(err, EG_ERR_USAGE, "--augment %s: expected none, light, xray or strong",
+                       preset);
+    eg_study_augment(&a, o, preset);
+    size_t n = choose(indices, c);
+    EG_TRY(eg_augment_sheet(&sheet, c->ds, indices, n, DRAWS, p, &a, (uint64_t)o->seed, err));
+    eg_status status = sheet_write(&sheet, path, err);
+    const int width = sheet.width, height = sheet.height;
+    eg_image_free(&sheet);
     EG_TRY(status);
-    *out = json_pack("{s:s, s:s, s:I, s:i, s:I, s:o}", "file", path, "preset", preset, "images",
-                     (json_int_t)n, "draws", DRAWS, "seed", (json_int_t)o->seed, "values",
-                     values_json(&a));
+    *out = json_pack("{s:s, s:s, s:i, s:i, s:s, s:o, s:I, s:i, s:o}", "schema",
+                     "engraft.augmentation/1", "file", path, "width", width, "height", height,
+                     "preset", preset, "values", values_json(&a), "images", (json_int_t)n, "draws",
+                     DRAWS, "rows", rows_json(c, indices, n));
     return *out ? EG_OK : no_memory(err);
 }
 
 eg_status eg_study_data_sheet(eg_doc **out, const char *dir, const eg_options *o,
                               const eg_events *ev, eg_error *err) {
     eg_data_case c = {.o = o, .ev = ev};
+    eg_preprocess p;
     json_t *doc = NULL;
     const char *path = o->out && *o->out ? o->out : "augmentation.png";
     if (eg_path_is_dir(path))
         return eg_fail(err, EG_ERR_USAGE, "--out %s: is a directory; name a .png file", path);
+    EG_TRY(square_of(&p, o, err)); /* before the images: a wrong name shows at once */
     EG_TRY(eg_study_dataset_open(&c.ds, dir, o, NULL, ev, err));
-    eg_status status = draw(&doc, &c, path, err);
+    eg_status status = draw(&doc, &c, path, &p, err);
     eg_study_data_case_free(&c);
     EG_TRY(status);
     *out = eg_doc_new(doc, "augmentation");

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -162,6 +163,14 @@ eg_status eg_study_dataset_split(eg_split_origin *out, eg_dataset *ds, const eg_
     for (size_t i = 0; i < ds->n_samples; i++) {
         if (ds->samples[i].split == EG_SPLIT_ALL) ds->samples[i].split = EG_SPLIT_TRAIN;
     }
+    if (ds->n_samples > 0 && count(ds, EG_SPLIT_TRAIN) == 0)
+        return eg_fail(err, EG_ERR_INPUT,
+                       "%s: has no training images, only %s - add train/ beside it, or give the "
+                       "folder that holds all splits",
+                       ds->path,
+                       ds->has_val && ds->has_test ? "val and test"
+                       : ds->has_val               ? "val"
+                                                   : "test");
     EG_TRY(draw_val(out, ds, o, err));
     if (!o->allow_shared_patients) EG_TRY(eg_dataset_refuse_shared(ds, err));
     if (o->save_split && *o->save_split) return eg_dataset_split_write(ds, o->save_split, err);
@@ -184,4 +193,12 @@ eg_status eg_study_split_restore(bool *restored, eg_dataset *ds, const char *run
     }
     eg_free(path);
     return status;
+}
+
+bool eg_study_is_dataset(const char *path) {
+    static const char *const ends[] = {".csv", ".tsv", ".npz"};
+    const char *dot = strrchr(path, '.');
+    for (size_t i = 0; dot && i < sizeof ends / sizeof *ends; i++)
+        if (strcasecmp(dot, ends[i]) == 0) return true;
+    return eg_path_is_dir(path);
 }

@@ -113,13 +113,17 @@ typedef struct {
     const eg_options *o;
 } job;
 
+/* The predictions that are chosen on, eg_free; NULL: a checkpoint alone has none (or no memory: refused alike). */
+static char *val_path_of(const char *run, const eg_options *o) {
+    if (o->val_predictions && *o->val_predictions) return eg_strdup(o->val_predictions);
+    return eg_path_is_dir(run) ? eg_path_join(run, "predictions-val.csv") : NULL;
+}
+
 /* The document of scores that are there, the look at test counted before anything is shown or written. */
 static eg_status describe(json_t **out, eg_scores *scores, const job *j, const uint32_t *indices,
                           eg_error *err) {
     int32_t *patient;
-    char *val = j->o->val_predictions && *j->o->val_predictions ? eg_strdup(j->o->val_predictions)
-                : eg_path_is_dir(j->run_dir) ? eg_path_join(j->run_dir, "predictions-val.csv")
-                                             : NULL;
+    char *val = val_path_of(j->run_dir, j->o);
     eg_status status = patients_of(&patient, j->ds, indices, scores->n, err);
     const eg_evaluation e = {.scored = scores,
                              .classes = j->run->classes,
@@ -193,6 +197,10 @@ static eg_status score_run(json_t **json, const char *run, const char *dir, cons
     if (!eg_study_split_parse(&split, o->split ? o->split : "test"))
         return eg_fail(err, EG_ERR_USAGE, "--split %s: expected test, val, train or all", o->split);
     EG_TRY(eg_study_choice_check(o, eg_split_name(split), 0, err));
+    char *val = val_path_of(run, o);
+    eg_status ready = eg_study_choice_ready(o, val, err);
+    eg_free(val);
+    EG_TRY(ready);
     EG_TRY(eg_study_run_open(&opened, run, err));
     take_run_options(&saved, run);
     const eg_options merged = data_options(&saved, o, ev);

@@ -7,7 +7,9 @@
 #include <math.h>
 #include <string.h>
 
-enum { RESAMPLES = 2000, FEWER_RESAMPLES = 500, MANY_IMAGES = 20000 };
+/* Resamples: as many as probabilities looked at stay below a bound of some seconds of work, within these limits. */
+enum { MOST_RESAMPLES = 2000, LEAST_RESAMPLES = 200 };
+static const double most_probabilities = 4e7;
 
 static eg_status no_memory(eg_error *err) {
     return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory for figures");
@@ -34,18 +36,26 @@ static eg_status refuse_common(const eg_scores *val, const eg_scores *scored, co
                    val_path, common);
 }
 
-static eg_status read_val(eg_scores *val, const eg_evaluation *e, eg_error *err) {
-    if (!e->val_path || !eg_path_exists(e->val_path))
-        return eg_fail(err, EG_ERR_NOT_FOUND,
-                       "%s: no validation predictions to choose --operating-point or --calibration "
-                       "on - give a run folder, or --val-predictions FILE",
-                       e->val_path ? e->val_path : "a checkpoint or a file alone");
-    EG_TRY(eg_study_scores_read(val, e->val_path, e->classes, e->scored->n_classes, err));
-    return refuse_common(val, e->scored, e->val_path, err);
-}
-
 static bool is_asked(const char *word) {
     return word && *word && strcmp(word, "none") != 0;
+}
+
+static bool chooses(const eg_options *o) {
+    return is_asked(o->operating_point) || is_asked(o->calibration);
+}
+
+eg_status eg_study_choice_ready(const eg_options *o, const char *val_path, eg_error *err) {
+    if (!chooses(o) || (val_path && eg_path_exists(val_path))) return EG_OK;
+    return eg_fail(err, EG_ERR_NOT_FOUND,
+                   "%s: no validation predictions to choose --operating-point or --calibration "
+                   "on - give a run folder, or --val-predictions FILE",
+                   val_path ? val_path : "a checkpoint or a file alone");
+}
+
+static eg_status read_val(eg_scores *val, const eg_evaluation *e, eg_error *err) {
+    EG_TRY(eg_study_choice_ready(e->o, e->val_path, err));
+    EG_TRY(eg_study_scores_read(val, e->val_path, e->classes, e->scored->n_classes, err));
+    return refuse_common(val, e->scored, e->val_path, err);
 }
 
 typedef struct {
@@ -57,7 +67,7 @@ static eg_status choose(choice *out, const eg_evaluation *e, eg_error *err) {
     eg_scores val = {0};
     EG_TRY(eg_study_choice_check(e->o, e->split, e->scored->n_classes, err));
     eg_status status = EG_OK;
-    if (is_asked(e->o->operating_point) || is_asked(e->o->calibration)) {
+    if (chooses(e->o)) {
         status = read_val(&val, e, err);
         /* the threshold belongs to calibrated probabilities: calibrate first */
         if (status == EG_OK)
@@ -106,7 +116,8 @@ static eg_status add_intervals(json_t *metrics, const eg_evaluation *e, double t
                                eg_error *err) {
     const eg_scores *s = e->scored;
     eg_resampled each[EG_METRIC_COUNT];
-    const int resamples = s->n > MANY_IMAGES ? FEWER_RESAMPLES : RESAMPLES;
+    const double affordable = most_probabilities / ((double)s->n * s->n_classes + 1);
+    const int resamples = (int)fmin(MOST_RESAMPLES, fmax(LEAST_RESAMPLES, affordable));
     const eg_predictions p = {s->prob, s->label, s->n, s->n_classes, threshold};
     const eg_resample_options o = {
         .stratum = s->label, .cluster = e->patient, .n_resamples = resamples};

@@ -23,6 +23,8 @@ eg_status eg_study_evaluation_json(json_t **out, const eg_evaluation *e, eg_erro
  * images are read. */
 eg_status eg_study_choice_check(const eg_options *o, const char *split, int n_classes,
                                 eg_error *err);
+/* Are there validation predictions for what is to be chosen? EG_ERR_NOT_FOUND; asked before images are read, too. */
+eg_status eg_study_choice_ready(const eg_options *o, const char *val_path, eg_error *err);
 /* --calibration fitted on `val`, applied to both. *out: its document, null for none. */
 eg_status eg_study_calibrate(json_t **out, eg_scores *val, eg_scores *scored, const eg_options *o,
                              eg_error *err);

@@ -8,7 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 /* One image to be explained. */
 typedef struct {
@@ -239,19 +238,10 @@ static eg_status find_target(job *j, eg_error *err) {
     return status;
 }
 
-/* A folder, or a file that eg_dataset_open takes and that is no image. */
-static bool is_dataset(const char *path) {
-    static const char *const ends[] = {".csv", ".tsv", ".npz"};
-    const char *dot = strrchr(path, '.');
-    for (size_t i = 0; dot && i < sizeof ends / sizeof *ends; i++)
-        if (strcasecmp(dot, ends[i]) == 0) return true;
-    return eg_path_is_dir(path);
-}
-
 static eg_status prepare(job *j, const char *const *images, size_t n, eg_error *err) {
     EG_TRY(eg_study_run_open(&j->run, j->run_dir, err));
     EG_TRY(find_target(j, err));
-    bool set = n == 1 && is_dataset(images[0]);
+    bool set = n == 1 && eg_study_is_dataset(images[0]);
     EG_TRY(set ? subjects_of_set(j, images[0], err) : subjects_of_files(j, images, n, err));
     EG_TRY(eg_study_explainer_open(&j->explainer, j->run.net, method_of(j->o->method),
                                    (int)j->o->patch, err));

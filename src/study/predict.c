@@ -143,6 +143,12 @@ eg_status eg_predict(eg_doc **out, const char *run, const char *const *images, s
     predictor p = {0};
     json_t *json = NULL;
     if (n == 0) return eg_fail(err, EG_ERR_USAGE, "predict: no image given");
+    for (size_t i = 0; i < n; i++)
+        if (eg_study_is_dataset(images[i]))
+            return eg_fail(err, EG_ERR_USAGE,
+                           "%s: a data set, not an image - score it with engraft eval %s %s, or "
+                           "name image files",
+                           images[i], run, images[i]);
     eg_status status = open_predictor(&p, run, n, o, ev, err);
     if (status == EG_OK) status = predict_all(&json, &p, images, n, o, ev, err);
     eg_plan_free(p.plan);

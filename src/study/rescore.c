@@ -58,6 +58,10 @@ static eg_status rescore(json_t **out, eg_scores *s, eg_study_class_list *classe
         val = eg_strdup(o->val_predictions);
     else if (dir)
         val = eg_path_join(dir, "predictions-val.csv");
+    if (!val && (dir || o->val_predictions)) {
+        eg_free(patient);
+        return no_memory(err);
+    }
     const eg_evaluation e = {.scored = s,
                              .classes = classes->names,
                              .split = split,

@@ -130,6 +130,8 @@ eg_image_options eg_study_image_options(const eg_options *o, const eg_preprocess
  * its data here. */
 eg_status eg_study_dataset_open(eg_dataset **out, const char *dir, const eg_options *o,
                                 const eg_preprocess *p, const eg_events *ev, eg_error *err);
+/* Is it something eg_dataset_open takes, by its name: a folder, .csv, .tsv or .npz? For commands that take images too. */
+bool eg_study_is_dataset(const char *path);
 /* Where a split came from: "own" | "file" | "drawn" | "none"; of a run that goes on: "run". Static texts. */
 typedef struct {
     const char *val, *test;

@@ -177,12 +177,13 @@ static eg_status check_frozen(const eg_settings *s, eg_error *err) {
 
 static eg_status check_mode(const eg_settings *s, eg_error *err) {
     const eg_options *o = &s->o;
-    const char *model = s->arch->name, *mode = eg_study_mode_name(s->mode);
+    const char *model = s->arch->name;
     if (s->arch->scratch_only && s->mode != EG_RUN_SCRATCH)
         return eg_fail(
             err, EG_ERR_USAGE,
-            "%s has no pretrained weights, so mode %s makes no sense: use --mode scratch", model,
-            mode);
+            "%s has no pretrained weights, so there is nothing to fine-tune, to freeze or to take "
+            "features from: only train --mode scratch makes sense",
+            model);
     EG_TRY(check_frozen(s, err));
     if (s->mode == EG_RUN_SCRATCH && strcmp(o->bn, "frozen") == 0)
         return eg_fail(err, EG_ERR_USAGE,

@@ -177,21 +177,27 @@ static json_t *runs_json(const study *st) {
     return list;
 }
 
-/* "test_looks": what the ledgers of all its runs count. */
-static eg_status set_looks(json_t *json, const study *st, eg_error *err) {
-    int64_t sum = 0;
-    for (size_t i = 0; i < st->plan.n_runs; i++) {
-        const eg_settings *s = &st->plan.runs[i];
+/* "test_looks" of every run's test figures as its ledger counts them now, and their sum. A run folder that is gone leaves
+ * the number that the document has. */
+static eg_status set_looks(json_t *json, const char *folder, eg_error *err) {
+    json_int_t sum = 0;
+    size_t i;
+    json_t *run;
+    json_array_foreach(json_object_get(json, "runs"), i, run) {
+        const char *name = json_string_value(json_object_get(run, "name"));
+        json_t *test = json_object_get(run, "test");
         int64_t n = 0;
-        char *dir = eg_format("%s/runs/%s-%s", st->dir, s->arch->name, eg_study_mode_name(s->mode));
-        eg_status status = dir ? eg_study_ledger_count(&n, dir, NULL, err) : no_memory(err);
+        char *dir = name ? eg_format("%s/runs/%s", folder, name) : NULL;
+        eg_status status =
+            dir && eg_path_is_dir(dir) ? eg_study_ledger_count(&n, dir, NULL, err) : EG_OK;
         eg_free(dir);
         EG_TRY(status);
-        sum += n;
+        if (n > 0 && json_is_object(test) &&
+            json_object_set_new(test, "test_looks", json_integer((json_int_t)n)) != 0)
+            return no_memory(err);
+        sum += json_integer_value(json_object_get(test, "test_looks"));
     }
-    return json_object_set_new(json, "test_looks", json_integer((json_int_t)sum)) == 0
-               ? EG_OK
-               : no_memory(err);
+    return json_object_set_new(json, "test_looks", json_integer(sum)) == 0 ? EG_OK : no_memory(err);
 }
 
 static eg_status study_json(json_t **out, study *st, eg_error *err) {
@@ -210,7 +216,7 @@ static eg_status study_json(json_t **out, study *st, eg_error *err) {
             st->plan.skipped, "runs", runs_json(st), "comparisons", comparisons, "why", why);
         json_decref(machine);
         if (!*out) status = no_memory(err);
-        if (status == EG_OK) status = set_looks(*out, st, err);
+        if (status == EG_OK) status = set_looks(*out, st->dir, err);
     }
     json_decref(models);
     json_decref(comparisons);
@@ -278,6 +284,11 @@ eg_status eg_study_load(eg_doc **out, const char *study_dir, eg_error *err) {
                     study_dir, schema ? schema : "missing");
         json_decref(json);
         return status;
+    }
+    eg_status counted = set_looks(json, study_dir, err); /* also of looks since it was written */
+    if (counted != EG_OK) {
+        json_decref(json);
+        return counted;
     }
     *out = eg_doc_new(json, "study");
     return *out ? EG_OK : no_memory(err);

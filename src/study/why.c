@@ -179,7 +179,15 @@ static eg_status measure(eg_why_case *c, eg_error *err) {
             return eg_fail(err, EG_ERR_INTERRUPTED, "interrupted before cause %s", cause->name);
         const double start = eg_time_now();
         const size_t before = json_array_size(c->rows);
-        EG_TRY(cause->measure(c, err));
+        eg_error own = {0};
+        eg_status status = cause->measure(c, &own);
+        /* too few images for one figure are no reason to give none */
+        if (status == EG_ERR_INPUT || status == EG_ERR_DIVERGED)
+            status = eg_study_why_cannot(c, &own, "%s", own.text);
+        if (status != EG_OK) {
+            if (err) *err = own;
+            return status;
+        }
         const double seconds = eg_time_now() - start;
         if (json_array_size(c->rows) > before &&
             json_object_set_new(json_array_get(c->rows, before), "seconds",
@@ -335,7 +343,12 @@ static eg_status document(json_t **out, eg_why_case *c, double start, eg_error *
     json_decref(gap);
     json_decref(help);
     json_decref(text);
-    return ok && *out ? EG_OK : no_memory(err);
+    if (!ok || !*out) return no_memory(err);
+    return eg_study_ledger_note(*out, c->run_dir,
+                                &(eg_test_look){.command = "why",
+                                                .fingerprint = c->data.ds->fingerprint,
+                                                .looked_at = "causes of the gap"},
+                                err);
 }
 
 eg_status eg_why(eg_doc **out, const char *run, const char *dir, const eg_options *o,
@@ -345,12 +358,13 @@ eg_status eg_why(eg_doc **out, const char *run, const char *dir, const eg_option
     const double start = eg_time_now();
     if (o->cause && *o->cause) EG_TRY(check_list(o->cause, err));
     EG_TRY(eg_study_why_open(&c, run, dir, o, ev, err));
-    eg_status status = eg_study_ledger_add(
-        run, &(eg_test_look){"why", c.data.ds->fingerprint, "predictions and images of test"}, err);
-    if (status == EG_OK) status = measure(&c, err);
+    eg_status status = measure(&c, err);
     if (status == EG_OK) status = document(&json, &c, start, err);
     eg_study_why_close(&c);
-    EG_TRY(status);
+    if (status != EG_OK) {
+        json_decref(json);
+        return status;
+    }
     *out = eg_doc_new(json, "why");
     return *out ? EG_OK : no_memory(err);
 }

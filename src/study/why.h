@@ -17,7 +17,7 @@ typedef struct {
 } eg_why_effect;
 
 /* Mean of value (n) over cases, of which those of one cluster (a patient) are drawn together; value in [-1, 1]. The p is the
- * larger of the bootstrap's and an exact sign test's, because the former is too sure of a handful of changed cases. */
+ * bootstrap's, and of fewer than 20 changed cases at least an exact sign test's: the former is too sure of a handful. */
 eg_status eg_study_why_mean(eg_why_effect *out, const double *value, const uint32_t *cluster,
                             size_t n, uint64_t seed, eg_error *err);
 /* Mean of a (n_a) minus mean of b (n_b), cases of two sets, bootstrapped within each. */
@@ -89,9 +89,14 @@ typedef struct {
     size_t width;
     float *x;       /* (n_train, width) rows of the training images */
     int32_t *label; /* (n_train) */
-    double C;       /* inverse penalty of the heads */
+    double run_C;   /* inverse penalty of the run's exact head; 0.01 for other runs */
+    double
+        C; /* of the heads measured with: the best by cross-validation on train, from run_C by tens */
+    double *run_right; /* (n_train) held-out images with run_C */
+    double run_accuracy, run_loss;
     eg_why_cross by_patient;
     eg_why_curve curve;
+    bool noisy; /* held-out training images are wrong more often than test images, beyond chance */
     eg_why_views views;
     double *explained; /* (K) points of each class's loss that a look with a name explains */
     /* the row being measured */
@@ -110,9 +115,10 @@ eg_status eg_study_why_scan(eg_why_case *c, eg_error *err);
 /* ---- heads (why_cross.c) ---- */
 
 enum { EG_WHY_FOLDS = 5 };
-/* Fold 0 .. 4 of each training image, cut by "patient", "image" or "block" as eg_dataset_split does it. EG_ERR_INPUT: a class
- * has too few. */
-eg_status eg_study_why_folds(int *fold, const eg_why_case *c, const char *by, eg_error *err);
+/* Fold 0 .. n_folds - 1 of each training image, cut by "patient", "image" or "block" as eg_dataset_split does it; fewer than 5
+ * where a class has fewer patients. EG_ERR_INPUT: not even two. */
+eg_status eg_study_why_folds(int *fold, int *n_folds, const eg_why_case *c, const char *by,
+                             eg_error *err);
 typedef struct {
     const char *by;           /* of the folds */
     double C;                 /* 0: c->C */
@@ -124,7 +130,7 @@ eg_status eg_study_why_cross_run(eg_why_cross *out, const eg_why_case *c,
                                  const eg_why_cross_options *o, eg_error *err);
 /* c->curve, computed once (why_head.c). */
 eg_status eg_study_why_curve_get(eg_why_case *c, eg_error *err);
-/* c->by_patient, computed once. */
+/* c->by_patient and c->C, computed once. */
 eg_status eg_study_why_cross_patient(eg_why_case *c, eg_error *err);
 void eg_study_why_cross_free(eg_why_cross *x);
 /* A head on all training images, and its probabilities (n, K) of the images `indices`. `by` and `share` are not looked at. */

@@ -172,6 +172,7 @@ void eg_study_why_close(eg_why_case *c) {
     eg_free(c->features);
     eg_free(c->explained);
     eg_free(c->x);
+    eg_free(c->run_right);
     eg_free(c->label);
     eg_study_data_free(&c->data);
     eg_study_run_close(&c->run);
@@ -224,7 +225,10 @@ static eg_status take_rows(eg_why_case *c, eg_error *err) {
         c->label[i] = d->ds->samples[d->train[i]].label;
         memcpy(c->x + i * c->width, c->features + d->train[i] * c->width, c->width * sizeof *c->x);
     }
-    c->C = c->settings.lbfgs && c->settings.o.C > 0 ? c->settings.o.C : 0.01;
+    const double chosen = eg_study_number(json_object_get(c->summary, "penalty"), "C");
+    c->run_C = !c->settings.lbfgs || c->settings.o.C > 0 ? c->settings.o.C : chosen;
+    if (!(c->run_C > 0)) c->run_C = 0.01;
+    c->C = c->run_C;
     return EG_OK;
 }
 

@@ -6,33 +6,45 @@
 #include <math.h>
 #include <string.h>
 
-enum { STREAM_PART = 0x70617274 /* "part" */ };
+/* MOST_STEPS: of ten, away from the run's penalty */
+enum { STREAM_PART = 0x70617274 /* "part" */, MOST_STEPS = 3 };
 static const double TOLERANCE = 1e-6; /* of fits that are only compared */
 
 static eg_status no_memory(eg_error *err) {
     return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory for heads");
 }
 
-/* A copy of the set whose training images are dealt anew, fold by fold; nothing else of it is used. */
-eg_status eg_study_why_folds(int *fold, const eg_why_case *c, const char *by, eg_error *err) {
+/* Fold `f` of `n_folds` into of (n_samples), on a copy of the set whose training images are dealt anew. */
+static eg_status deal(int *of, eg_dataset *copy, const eg_why_case *c, const char *by, int n_folds,
+                      int f, eg_error *err) {
+    const size_t n = c->data.ds->n_samples;
+    memcpy(copy->samples, c->data.ds->samples, n * sizeof *copy->samples);
+    for (size_t i = 0; i < n; i++) {
+        /* a split sorts the samples: the width, of no use here, remembers where each was */
+        copy->samples[i].width = (int)i;
+        if (copy->samples[i].split == EG_SPLIT_VAL) copy->samples[i].split = EG_SPLIT_TEST;
+    }
+    const eg_split_rule rule = {
+        .by = by, .folds = n_folds, .fold = f + 1, .seed = (uint64_t)c->settings.o.seed};
+    EG_TRY(eg_dataset_split(copy, EG_SPLIT_TRAIN, EG_SPLIT_VAL, &rule, err));
+    for (size_t i = 0; i < n; i++)
+        if (copy->samples[i].split == EG_SPLIT_VAL) of[copy->samples[i].width] = f;
+    return EG_OK;
+}
+
+/* As many folds as the smallest class has patients for, at most 5. */
+eg_status eg_study_why_folds(int *fold, int *n_folds, const eg_why_case *c, const char *by,
+                             eg_error *err) {
     const eg_data_stage *d = &c->data;
-    const size_t n = d->ds->n_samples;
     eg_dataset copy = *d->ds;
-    copy.samples = eg_malloc((n + 1) * sizeof *copy.samples);
-    int *of = eg_calloc(n + 1, sizeof *of); /* fold by dataset index */
-    eg_status status = copy.samples && of ? EG_OK : no_memory(err);
-    for (int f = 0; status == EG_OK && f < EG_WHY_FOLDS; f++) {
-        memcpy(copy.samples, d->ds->samples, n * sizeof *copy.samples);
-        for (size_t i = 0; i < n; i++) {
-            /* a split sorts the samples: the width, of no use here, remembers where each was */
-            copy.samples[i].width = (int)i;
-            if (copy.samples[i].split == EG_SPLIT_VAL) copy.samples[i].split = EG_SPLIT_TEST;
-        }
-        const eg_split_rule rule = {
-            .by = by, .folds = EG_WHY_FOLDS, .fold = f + 1, .seed = (uint64_t)c->settings.o.seed};
-        status = eg_dataset_split(&copy, EG_SPLIT_TRAIN, EG_SPLIT_VAL, &rule, err);
-        for (size_t i = 0; status == EG_OK && i < n; i++)
-            if (copy.samples[i].split == EG_SPLIT_VAL) of[copy.samples[i].width] = f;
+    copy.samples = eg_malloc((d->ds->n_samples + 1) * sizeof *copy.samples);
+    int *of = eg_calloc(d->ds->n_samples + 1, sizeof *of); /* fold by dataset index */
+    eg_status status = copy.samples && of ? EG_ERR_INPUT : no_memory(err);
+    for (*n_folds = EG_WHY_FOLDS; status == EG_ERR_INPUT && *n_folds > 1; --*n_folds) {
+        status = EG_OK;
+        for (int f = 0; status == EG_OK && f < *n_folds; f++)
+            status = deal(of, &copy, c, by, *n_folds, f, err);
+        if (status == EG_OK) break;
     }
     for (size_t i = 0; status == EG_OK && i < d->n_train; i++) fold[i] = of[d->train[i]];
     eg_free(copy.samples);
@@ -151,12 +163,13 @@ static eg_status run_fold(eg_why_cross *out, head *h, const int *fold, int f, eg
 static eg_status run_folds(eg_why_cross *out, head *h, eg_error *err) {
     const eg_why_case *c = h->c;
     const size_t n = c->data.n_train, K = (size_t)h->K;
-    int *fold = eg_calloc(n + 1, sizeof *fold);
+    int *fold = eg_calloc(n + 1, sizeof *fold), n_folds = 0;
     out->prob = eg_malloc((n * K + 1) * sizeof *out->prob);
     out->right = eg_malloc((n + 1) * sizeof *out->right);
-    eg_status status = fold && out->prob && out->right ? eg_study_why_folds(fold, c, h->o->by, err)
-                                                       : no_memory(err);
-    for (int f = 0; status == EG_OK && f < EG_WHY_FOLDS; f++) {
+    eg_status status = fold && out->prob && out->right
+                           ? eg_study_why_folds(fold, &n_folds, c, h->o->by, err)
+                           : no_memory(err);
+    for (int f = 0; status == EG_OK && f < n_folds; f++) {
         status = eg_study_stopped(c->ev)
                      ? eg_fail(err, EG_ERR_INTERRUPTED, "interrupted while fitting heads")
                      : run_fold(out, h, fold, f, err);
@@ -186,10 +199,37 @@ eg_status eg_study_why_cross_run(eg_why_cross *out, const eg_why_case *c,
     return status;
 }
 
+/* From the run's penalty by tens, as long as the held-out loss falls. */
+static eg_status search_penalty(eg_why_case *c, double factor, eg_error *err) {
+    double C = c->C;
+    for (int step = 0; step < MOST_STEPS; step++) {
+        eg_why_cross x;
+        C *= factor;
+        EG_TRY(
+            eg_study_why_cross_run(&x, c, &(eg_why_cross_options){.by = "patient", .C = C}, err));
+        if (x.loss >= c->by_patient.loss) {
+            eg_study_why_cross_free(&x);
+            break;
+        }
+        eg_study_why_cross_free(&c->by_patient);
+        c->by_patient = x;
+        c->C = C;
+    }
+    return EG_OK;
+}
+
 eg_status eg_study_why_cross_patient(eg_why_case *c, eg_error *err) {
     if (c->by_patient.prob) return EG_OK;
-    const eg_why_cross_options o = {.by = "patient"};
-    return eg_study_why_cross_run(&c->by_patient, c, &o, err);
+    const size_t n = c->data.n_train;
+    EG_TRY(
+        eg_study_why_cross_run(&c->by_patient, c, &(eg_why_cross_options){.by = "patient"}, err));
+    c->run_right = eg_malloc((n + 1) * sizeof *c->run_right);
+    if (!c->run_right) return no_memory(err);
+    memcpy(c->run_right, c->by_patient.right, n * sizeof *c->run_right);
+    c->run_accuracy = c->by_patient.accuracy;
+    c->run_loss = c->by_patient.loss;
+    EG_TRY(search_penalty(c, 10, err));
+    return c->C > c->run_C ? EG_OK : search_penalty(c, 0.1, err);
 }
 
 void eg_study_why_cross_free(eg_why_cross *x) {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Enough for p < 0.05 after Holm's correction over some thirty rows: the smallest p is 2 / 4001. */
-enum { RESAMPLES = 4000 };
+enum { RESAMPLES = 4000, HANDFUL = 20 };
 
 static eg_status no_memory(eg_error *err) {
     return eg_fail(err, EG_ERR_NO_MEMORY, "out of memory for the statistics of why");
@@ -77,6 +77,7 @@ eg_status eg_study_why_mean(eg_why_effect *out, const double *value, const uint3
     }
     two_sets s = {value, NULL, n};
     EG_TRY(resample(out, &s, cluster, NULL, 0, seed, err));
+    if (up + down >= HANDFUL) return EG_OK;
     /* sign test: of the cases that changed, half would go either way */
     double sign = 2 * eg_binomial_cdf(up < down ? up : down, up + down, 0.5);
     out->p = fmin(1, fmax(out->p, sign));

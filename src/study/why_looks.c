@@ -147,6 +147,9 @@ static eg_status cost_on_val(eg_why_effect *out, eg_why_case *c, eg_why_change c
 
 /* ---- exposure, sharpness, noise ---- */
 
+/* Looks that differ by less, as a logarithm, are the same. */
+#define LEAST_RATIO 0.02
+
 /* "exposure_drift", "blur_drift" and "noise_drift", by the name of the row. */
 eg_status eg_study_why_looks(eg_why_case *c, eg_error *err) {
     const char *name = eg_study_why_cause_name(c);
@@ -181,8 +184,10 @@ eg_status eg_study_why_looks(eg_why_case *c, eg_error *err) {
     }
     eg_free(room);
     if (change.failed) return no_memory(err);
-    eg_why_row row = {0};
-    EG_TRY(cost_on_val(&row.effect, c, eg_study_why_pixels_change, &change, name, err));
+    eg_why_row row = {.effect = {0, {0, 0}, NAN}}; /* nothing to test */
+    if (fabs(log(change.brightness)) > LEAST_RATIO || fabs(log(change.contrast)) > LEAST_RATIO ||
+        fabs(log(ratio)) > LEAST_RATIO)
+        EG_TRY(cost_on_val(&row.effect, c, eg_study_why_pixels_change, &change, name, err));
     row.details =
         json_pack("{s:o, s:o, s:o, s:o, s:o}", "ratio", eg_json_real(ratio), "brightness",
                   eg_json_real(change.brightness), "contrast", eg_json_real(change.contrast),
@@ -196,22 +201,73 @@ eg_status eg_study_why_looks(eg_why_case *c, eg_error *err) {
 
 /* ---- framing ---- */
 
-/* Right about the test images with those of class `k` framed as validation's are. */
-static eg_status gain_on_test(eg_why_effect *out, const eg_why_case *c,
-                              const eg_why_framing_change *change, eg_error *err) {
-    const size_t n = c->test.n;
-    double *value = eg_malloc((n + 1) * sizeof *value);
-    if (!value) return no_memory(err);
-    const eg_why_probe_options o = {.indices = c->data.test,
-                                    .n = n,
+/* Frames that differ by less are the same: a change of scale, and a shift in shares of the side. */
+#define LEAST_SCALE 0.05
+#define LEAST_SHIFT 0.02
+
+/* Images of one class of a split. */
+typedef struct {
+    uint32_t *index, *unit; /* (n) */
+    double *moved, *still;  /* (n) right about them in the frame, and resampled without one */
+    size_t n;
+    double share; /* of the class on test */
+} class_images;
+
+static void class_free(class_images *m) {
+    eg_free(m->index);
+    eg_free(m->unit);
+    eg_free(m->moved);
+    eg_free(m->still);
+}
+
+static eg_status class_take(class_images *m, const eg_why_case *c, int split, int k,
+                            eg_error *err) {
+    const eg_scores *s = split ? &c->test : &c->val;
+    *m = (class_images){.index = eg_malloc((s->n + 1) * sizeof *m->index),
+                        .unit = eg_malloc((s->n + 1) * sizeof *m->unit),
+                        .moved = eg_calloc(s->n + 1, sizeof *m->moved),
+                        .still = eg_calloc(s->n + 1, sizeof *m->still)};
+    if (!m->index || !m->unit || !m->moved || !m->still) {
+        class_free(m);
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->label[i] != k) continue;
+        m->index[m->n] = split ? c->data.test[i] : c->data.val[i];
+        m->unit[m->n++] = split ? c->test_unit[i] : c->val_unit[i];
+    }
+    for (size_t i = 0; i < c->test.n; i++) m->share += (c->test.label[i] == k) / (double)c->test.n;
+    return EG_OK;
+}
+
+static eg_status ask(double *right, const eg_why_case *c, const class_images *m, eg_why_frame frame,
+                     int k, eg_error *err) {
+    const eg_why_framing_change change = {.frame = frame, .label = k};
+    const eg_why_probe_options o = {.indices = m->index,
+                                    .n = m->n,
                                     .change = eg_study_why_framing_apply,
-                                    .change_context = change,
-                                    .stage = "framing_shift"};
-    eg_status status = eg_study_why_probe(value, c, &o, err);
-    for (size_t i = 0; status == EG_OK && i < n; i++) value[i] -= c->views.right[1][i];
+                                    .change_context = &change,
+                                    .stage = "framing"};
+    return eg_study_why_probe(right, c, &o, err);
+}
+
+/* Gain of class k in the frame over the same images resampled half a pixel away: a network may live on grain that resampling
+ * smooths, and that is not framing. sign -1: the loss. */
+static eg_status framing_effect(eg_why_effect *out, const eg_why_case *c, int split, int k,
+                                const eg_why_frame *frame, double sign, eg_error *err) {
+    class_images m;
+    EG_TRY(class_take(&m, c, split, k, err));
+    const double half = 0.5 / c->run.preprocess.crop;
+    eg_status status = m.n > 0 ? ask(m.moved, c, &m, *frame, k, err) : EG_OK;
+    if (status == EG_OK && m.n > 0)
+        status = ask(m.still, c, &m, (eg_why_frame){1, half, half, 0, 0}, k, err);
+    for (size_t i = 0; i < m.n; i++) m.moved[i] = sign * (m.moved[i] - m.still[i]);
     if (status == EG_OK)
-        status = eg_study_why_mean(out, value, c->test_unit, n, (uint64_t)c->settings.o.seed, err);
-    eg_free(value);
+        status = eg_study_why_mean(out, m.moved, m.unit, m.n, (uint64_t)c->settings.o.seed, err);
+    out->points *= m.share;
+    out->ci[0] *= m.share;
+    out->ci[1] *= m.share;
+    class_free(&m);
     return status;
 }
 
@@ -220,29 +276,33 @@ static eg_status framing_of(eg_why_case *c, int k, eg_error *err) {
     eg_why_frame frame;
     eg_study_why_register(&frame, c->views.portrait[0] + (size_t)k * thumb,
                           c->views.portrait[1] + (size_t)k * thumb);
-    eg_why_row row = {.class_name = c->run.classes[k]};
+    eg_why_row row = {.class_name = c->run.classes[k], .effect = {0, {0, 0}, NAN}};
     /* the side whose pixels are all there: the wider one is brought to the closer one's frame */
     const bool on_test = frame.scale > 1;
-    const eg_why_framing_change change = {
-        .frame = on_test ? eg_study_why_frame_inverse(&frame) : frame, .label = k};
-    if (on_test) {
-        EG_TRY(gain_on_test(&row.effect, c, &change, err));
-        if (row.effect.p < 0.05 && row.effect.points > 0) c->explained[k] += row.effect.points;
-    } else {
-        EG_TRY(
-            cost_on_val(&row.effect, c, eg_study_why_framing_apply, &change, "framing_shift", err));
-    }
+    const eg_why_frame used = on_test ? eg_study_why_frame_inverse(&frame) : frame;
+    const bool differ = fabs(log(frame.scale)) > LEAST_SCALE || fabs(frame.x) > LEAST_SHIFT ||
+                        fabs(frame.y) > LEAST_SHIFT;
+    if (differ) EG_TRY(framing_effect(&row.effect, c, on_test, k, &used, on_test ? 1 : -1, err));
+    if (differ && row.effect.p < 0.05 && row.effect.points > 0)
+        c->explained[k] += row.effect.points;
     row.details = json_pack("{s:o, s:o, s:o, s:o, s:o, s:s}", "scale", eg_json_real(frame.scale),
                             "shift_x", eg_json_real(frame.x), "shift_y", eg_json_real(frame.y),
                             "correlation", eg_json_real(frame.correlation), "correlation_unmoved",
-                            eg_json_real(frame.unmoved), "changed", on_test ? "test" : "val");
+                            eg_json_real(frame.unmoved), "changed",
+                            !differ   ? "nothing"
+                            : on_test ? "test"
+                                      : "val");
+    if (!differ)
+        return eg_study_why_add(c, &row, err,
+                                "%s: the mean images of validation and test lie on each other "
+                                "(scale %.2f, shift %.1f %% across and %.1f %% down).",
+                                c->run.classes[k], frame.scale, 100 * frame.x, 100 * frame.y);
     return eg_study_why_add(
         c, &row, err,
-        "%s: on test the mean image shows %.0f %% of the width that validation's "
-        "shows, and lies %.1f %% %s; %s images framed like %s %s %.1f points.",
-        c->run.classes[k], 100 * frame.scale, 100 * fabs(frame.y), frame.y > 0 ? "higher" : "lower",
-        on_test ? "test" : "validation", on_test ? "validation" : "test", on_test ? "win" : "lose",
-        row.effect.points);
+        "%s: the mean image of test shows %.2f times the width that validation's shows, %.1f %% of "
+        "it further down; %s images framed like %s %s %.1f points.",
+        c->run.classes[k], frame.scale, 100 * frame.y, on_test ? "test" : "validation",
+        on_test ? "validation" : "test", on_test ? "win" : "lose", row.effect.points);
 }
 
 eg_status eg_study_why_framing(eg_why_case *c, eg_error *err) {
@@ -284,8 +344,16 @@ eg_status eg_study_why_shortcut(eg_why_case *c, eg_error *err) {
                                          c->test_unit, m, (uint64_t)c->settings.o.seed, err);
     eg_free(value);
     EG_TRY(status);
-    row.details = json_pack("{s:o, s:o, s:o}", "lost_val", eg_json_real(lost[0]), "lost_test",
-                            eg_json_real(lost[1]), "covered", eg_json_real(1.0 / EG_WHY_BORDER));
+    double explained = 0; /* a test set that is spoilt already has nothing to lose at its border */
+    for (int k = 0; k < c->run.n_classes; k++) explained += c->explained[k];
+    const double se = (row.effect.ci[1] - row.effect.ci[0]) / (2 * 1.959964);
+    row.effect.points -= explained;
+    for (int end = 0; end < 2; end++) row.effect.ci[end] -= explained;
+    if (explained > 0 && se > 0)
+        row.effect.p = fmax(row.effect.p, 2 * (1 - eg_normal_cdf(fabs(row.effect.points) / se)));
+    row.details = json_pack("{s:o, s:o, s:o, s:o}", "explained_points", eg_json_real(explained),
+                            "lost_val", eg_json_real(lost[0]), "lost_test", eg_json_real(lost[1]),
+                            "covered", eg_json_real(1.0 / EG_WHY_BORDER));
     return eg_study_why_add(
         c, &row, err,
         "With the outer sixth of the image covered validation loses %.1f points and "

@@ -236,13 +236,46 @@ static void test_no_memory(void **state) {
     json_decref(root);
 }
 
+/* The page of a data set: pictures only where they are base64, text escaped, both languages. */
+static void test_data_set(void **state) {
+    (void)state;
+    static const char text[] =
+        "{\"root\": \"<b>set\", \"classes\": [\"A\", \"B\"], \"splits\": {\"train\": {\"A\": 3, "
+        "\"B\": 2}},"
+        "\"groups\": [{\"split\": \"train\", \"class\": \"A\", \"n\": 3, \"brightness\": 0.25,"
+        "\"histogram\": [0.5, 0.5]}], \"findings\": [{\"kind\": \"drift\", \"severity\": "
+        "\"warning\","
+        "\"text\": \"A & B\", \"where\": [\"x\\\"y\"]}], \"duplicates\": {\"groups\": 1, "
+        "\"examples\":"
+        "[{\"files\": [\"a.png\", \"b.png\"]}]}, \"drift\": [{\"class\": \"A\", \"auc\": 0.9}],"
+        "\"labels\": {\"separable\": [{\"class\": \"B\", \"auc\": 0.7}], \"suspects\": []},"
+        "\"pictures\": {\"groups\": [{\"split\": \"train\", \"class\": \"A\", \"mean\": \"QUJD\","
+        "\"files\": [\"a.png\"]}], \"files\": {\"a.png\": \"QUI=\", \"b.png\": "
+        "\"x\\\"><script>\"}}}";
+    json_t *root = NULL;
+    assert_int_equal(eg_json_parse(&root, text, strlen(text), NULL), EG_OK);
+    for (int lang = 0; lang < 2; lang++) {
+        char *html = render(root, "data", lang ? "zh-TW" : "en");
+        check_balanced(html);
+        assert_non_null(strstr(html, "src=\"data:image/png;base64,QUJD\""));
+        assert_non_null(strstr(html, "src=\"data:image/png;base64,QUI=\""));
+        assert_null(strstr(html, "<script>"));
+        assert_null(strstr(html, "<b>set"));
+        assert_non_null(strstr(html, "A &amp; B"));
+        assert_non_null(strstr(html, "0.900"));
+        assert_non_null(strstr(html, lang ? "發現的問題" : "Findings"));
+        eg_free(html);
+    }
+    json_decref(root);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_study),           cmocka_unit_test(test_run),
         cmocka_unit_test(test_cached_features), cmocka_unit_test(test_same_twice),
         cmocka_unit_test(test_broken_freeze),   cmocka_unit_test(test_every_hole),
         cmocka_unit_test(test_hostile_text),    cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_memory),       cmocka_unit_test(test_data_set),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     remove(page_path);

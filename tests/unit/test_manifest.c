@@ -65,6 +65,16 @@ static void all_columns(void **state) {
     eg_dataset_free(ds);
 }
 
+/* Folders as Windows writes them, with and without an extension: the file gets the name it has here. */
+static void backslashes(void **state) {
+    (void)state;
+    eg_dataset *ds = open_csv("path;label\r\ndeep er\\c,1.png;ill\r\n.\\ISIC_7;well\r\n", NULL);
+    assert_int_equal(ds->n_samples, 2);
+    assert_int_equal(sample_of(ds, "deep er/c,1.png")->label, 0);
+    assert_int_equal(sample_of(ds, "ISIC_7.jpg")->label, 1);
+    eg_dataset_free(ds);
+}
+
 /* Tabs, no split, no patient; ids instead of file names; whole numbers in their own order. */
 static void table_of_numbers(void **state) {
     (void)state;
@@ -152,7 +162,9 @@ static void refusals(void **state) {
     refused("path,label\na.png,x\nb.png, \n", NULL, in, "line 3: b.png: no label");
     refused("path,label\na.png,x\nnowhere.png,y\n", NULL, in, "line 3: nowhere.png: No such file");
     refused("path,label\na.png,x\ndeep er,y\n", NULL, in, "line 3: deep er: not a file");
-    refused("path,label\na.png,x\nx\\a.png,y\n", NULL, in, "with / between folders");
+    refused("path,label\na.png,x\nx\\a.png,y\n", NULL, in, "paths are relative to");
+    refused("path,label\na.png,x\nC:\\x\\a.png,y\n", NULL, in, "remove the drive");
+    refused("path,label\na.png,x\n.\\a.png,y\n", NULL, in, "is in line 2 already");
     refused("path,label\na.png,x\nb.png,y\n./a.png,y\n", NULL, in,
             "line 4: a.png is in line 2 already");
     refused("path,label\na.png,x\nb.png,x\n", NULL, in, "only one class (x)");
@@ -194,10 +206,9 @@ static void every_allocation_fails_once(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        IN_TREE(all_columns),     IN_TREE(table_of_numbers),
-        IN_TREE(columns_by_name), IN_TREE(absolute_paths),
-        IN_TREE(fingerprint),     IN_TREE(refusals),
-        IN_TREE(too_many_labels), IN_TREE(every_allocation_fails_once),
+        IN_TREE(all_columns),     IN_TREE(table_of_numbers), IN_TREE(backslashes),
+        IN_TREE(columns_by_name), IN_TREE(absolute_paths),   IN_TREE(fingerprint),
+        IN_TREE(refusals),        IN_TREE(too_many_labels),  IN_TREE(every_allocation_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
