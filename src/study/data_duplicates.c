@@ -223,6 +223,10 @@ static eg_status compare_all(search *s, copy_kind kind, eg_error *err) {
             }
             eg_free(s->found[t]);
         }
+        eg_study_report(s->c->ev, &(eg_progress){.kind = EG_PROGRESS_SCAN,
+                                                 .stage = "copies",
+                                                 .step = (int64_t)(s->from + (size_t)count),
+                                                 .n_steps = (int64_t)s->n});
         if (status == EG_OK && eg_study_stopped(s->c->ev))
             status = eg_fail(err, EG_ERR_INTERRUPTED, "interrupted while looking for duplicates");
     }
