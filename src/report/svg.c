@@ -119,3 +119,14 @@ void eg_svg_axes(eg_page *p, const eg_plane *plane) {
     eg_svg_text(p, (plane_left + plane_right) / 2, EG_SVG_HEIGHT - 5, "middle",
                 eg_report_say(plane->x_label, p->lang), 40);
 }
+
+eg_plane eg_svg_plane_of_shares(eg_text x_label, eg_text y_label) {
+    return (eg_plane){.x1 = 1,
+                      .y1 = 1,
+                      .x_step = 0.2,
+                      .y_step = 0.2,
+                      .x_decimals = 1,
+                      .y_percent = true,
+                      .x_label = x_label,
+                      .y_label = y_label};
+}

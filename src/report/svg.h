@@ -21,6 +21,8 @@ typedef struct {
     eg_text x_label, y_label;
 } eg_plane;
 
+/* Both axes 0 to 1 with ticks of 0.2, the upright one in percent. */
+eg_plane eg_svg_plane_of_shares(eg_text x_label, eg_text y_label);
 void eg_svg_open(eg_page *p, eg_text label, int width, int height);
 void eg_svg_close(eg_page *p);
 void eg_svg_axes(eg_page *p, const eg_plane *plane);

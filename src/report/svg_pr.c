@@ -45,14 +45,8 @@ void eg_svg_pr(eg_page *p, const json_t *metrics, bool test) {
     const json_t *points = eg_report_at(metrics, "pr");
     if (json_array_size(points) == 0) return;
     eg_text title = test ? EG_TEXT_PR : EG_TEXT_PR_VAL;
-    const eg_plane plane = {.x1 = 1,
-                            .y1 = 1,
-                            .x_step = 0.2,
-                            .y_step = 0.2,
-                            .x_decimals = 1,
-                            .y_percent = true,
-                            .x_label = EG_TEXT_TRUE_POSITIVE_RATE,
-                            .y_label = EG_TEXT_PRECISION_AXIS};
+    const eg_plane plane =
+        eg_svg_plane_of_shares(EG_TEXT_TRUE_POSITIVE_RATE, EG_TEXT_PRECISION_AXIS);
     eg_page_raw(p, "<figure><figcaption><b>");
     eg_page_string(p, title);
     eg_page_raw(p, "</b> <span>AP ");

@@ -27,14 +27,8 @@ void eg_svg_reliability(eg_page *p, const json_t *metrics, bool test) {
     const json_t *bins = eg_report_at(metrics, "reliability");
     if (json_array_size(bins) == 0) return;
     eg_text title = test ? EG_TEXT_RELIABILITY : EG_TEXT_RELIABILITY_VAL;
-    const eg_plane plane = {.x1 = 1,
-                            .y1 = 1,
-                            .x_step = 0.2,
-                            .y_step = 0.2,
-                            .x_decimals = 1,
-                            .y_percent = true,
-                            .x_label = EG_TEXT_PROBABILITY_AXIS,
-                            .y_label = EG_TEXT_POSITIVE_SHARE_AXIS};
+    const eg_plane plane =
+        eg_svg_plane_of_shares(EG_TEXT_PROBABILITY_AXIS, EG_TEXT_POSITIVE_SHARE_AXIS);
     eg_page_raw(p, "<figure><figcaption><b>");
     eg_page_string(p, title);
     eg_page_raw(p, "</b> <span>ECE ");
